@@ -5,7 +5,6 @@ locals {
       "artifactregistry", "cloudbuild", "cloudfunctions", "cloudkms", "cloudresourcemanager", "iam", "iamcredentials", "run", "secretmanager", "storage", "sts",
     ] : { project = var.project, name = name }],
     [for policy in var.binary_authorization_policy[*] : { project = var.project, name = "binaryauthorization" }],
-    [for perimeter in var.service_perimeter[*] : { project = var.project, name = "accesscontextmanager" }],
     [for name in ["cloudkms", "cloudresourcemanager"] : { project = var.key_project, name = name }],
     # Google counts a caller's requests in the caller's project, and requires the API there. For the function, that is its own
     # project. For an exporter on GKE, it is the cluster's project, because the identity pool belongs to it.

@@ -38,22 +38,6 @@ variable "build_environment" {
   }
 }
 
-variable "bundle" {
-  description = "A zip file of function/ that another pipeline uploaded, gs://BUCKET/OBJECT.zip#GENERATION; Cloud Run mounts the configuration to it. The deployer and Cloud Functions' service agent must be able to read it. null: Terraform packs the zip file on the machine that plans; to apply a saved plan on another machine, copy the folder .terraform there too."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
-    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION (gcloud storage ls --all-versions prints it). Without the generation, another principal could replace the code after its review."
-  }
-
-  validation {
-    condition     = var.bundle == null || var.image == null
-    error_message = "bundle: Forbidden: together with image: both are the function's code."
-  }
-}
-
 variable "ca_administrator" {
   description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys of all signers, but only until ca_administrator_until, and each of its signatures raises an alert."
   type        = string
@@ -80,17 +64,6 @@ variable "ca_administrator_until" {
   }
 }
 
-variable "ca_days_left" {
-  description = "The plan fails if a CA certificate expires in less than this number of days."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.ca_days_left >= 1 && floor(var.ca_days_left) == var.ca_days_left
-    error_message = "ca_days_left: Invalid value: ${var.ca_days_left}: must be a whole number of days, at least 1."
-  }
-}
-
 variable "callers" {
   description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; then only IAM limits the callers). For same-vpc and perimeter, the nodes must reach run.app by Private Google Access or Private Service Connect; otherwise the call comes from the internet."
   type        = string
@@ -114,10 +87,9 @@ variable "clusters" {
     exporter_service_account = optional(string, "csr-exporter")
     fleet_project            = optional(string)
     gke = optional(object({
-      location       = string
-      name           = string
-      project        = string
-      project_number = string
+      location = string
+      name     = string
+      project  = string
     }))
     oidc = optional(object({
       issuer = string
@@ -125,7 +97,6 @@ variable "clusters" {
     }))
     server              = optional(string)
     shared_trust_domain = optional(bool, false)
-    source              = optional(string)
   }))
 
   validation {
@@ -150,7 +121,7 @@ variable "clusters" {
 
   validation {
     condition     = alltrue([for cluster in values(var.clusters) : cluster.gke != null || !startswith(cluster.access, "gke-")])
-    error_message = "clusters[*].gke: Required value: must name the cluster's project, project number, location and name with access \"gke-dns\" and \"gke-private\"; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
+    error_message = "clusters[*].gke: Required value: must name the cluster's project, location and name with access \"gke-dns\" and \"gke-private\"; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
@@ -196,8 +167,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = length(distinct([for name, cluster in var.clusters : coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name))])) == length(var.clusters)
-    error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)) })}: each cluster must have one entry, which can have several signers."
+    condition     = length(distinct([for name, cluster in var.clusters : try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)])) == length(var.clusters)
+    error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name) })}: each cluster must have one entry, which can have several signers."
   }
 
   validation {
@@ -246,22 +217,6 @@ variable "exporter_namespace" {
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.exporter_namespace)) && !can(regex("^(default$|kube-|calico|tigera)", var.exporter_namespace))
     error_message = "exporter_namespace: Invalid value: \"${var.exporter_namespace}\": must begin with a letter, and name a namespace for the exporter alone: the guards refuse other pods in it, and uninstalling deletes it."
-  }
-}
-
-variable "further_invokers" {
-  description = "Service accounts, besides the exporters, that may call the function, serviceAccount:EMAIL each; normally none. The function still refuses callers that are not the cluster's exporter."
-  type        = set(string)
-  default     = []
-
-  validation {
-    condition     = length(setintersection(var.further_invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
-    error_message = "further_invokers: Forbidden: allUsers and allAuthenticatedUsers: they would let anyone on the internet call the signer. Name single service accounts, serviceAccount:EMAIL; Terraform adds the exporters itself."
-  }
-
-  validation {
-    condition     = alltrue([for member in var.further_invokers : startswith(member, "all") || can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "further_invokers: Invalid value: ${jsonencode(var.further_invokers)}: must be single service accounts, serviceAccount:EMAIL; Cloud Run accepts no federated principal, and a group would hide who can call."
   }
 }
 
@@ -409,8 +364,8 @@ variable "profiles" {
 
   validation {
     # The function loads a profile only from the document's own folder, and Cloud Run mounts each file in its own folder.
-    condition     = var.image == null && var.bundle == null || length(var.profiles) == 0
-    error_message = "profiles: Forbidden: together with image or bundle, because these contain their profiles: put the file into function/csr_signer/profiles before you build or pack, and name it in signers without its ending."
+    condition     = var.image == null || length(var.profiles) == 0
+    error_message = "profiles: Forbidden: together with image, which contains its profiles: put the file into function/csr_signer/profiles before you build the image, and name it in signers without its ending."
   }
 }
 
@@ -421,16 +376,6 @@ variable "project" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
     error_message = "project: Invalid value: \"${var.project}\": must be a project ID, 6 to 30 lower-case letters, digits and hyphens, and not a number or display name."
-  }
-}
-
-variable "project_number" {
-  description = "Number of the project; names of workload identity pools and of Google's buckets contain it."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[0-9]+$", var.project_number))
-    error_message = "project_number: Invalid value: \"${var.project_number}\": must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
   }
 }
 
@@ -446,25 +391,6 @@ variable "retired_signers" {
   validation {
     condition     = length(setintersection(keys(var.retired_signers), keys(var.signers))) == 0
     error_message = "retired_signers: Invalid value: ${jsonencode(keys(var.retired_signers))}: must not be in signers too: ${jsonencode(keys(var.signers))}. A new signer needs a new name, because a key of Cloud KMS keeps its name for ever."
-  }
-}
-
-variable "service_perimeter" {
-  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects to add to it, as the last step of the apply: the function's, the keys' and the clusters'. Its restricted services must include run.googleapis.com and cloudkms.googleapis.com. null: no perimeter."
-  type = object({
-    name            = string
-    project_numbers = set(string)
-  })
-  default = null
-
-  validation {
-    condition     = alltrue([for number in try(var.service_perimeter.project_numbers, []) : can(regex("^[0-9]+$", number))])
-    error_message = "service_perimeter.project_numbers: Invalid value: ${jsonencode(try(var.service_perimeter.project_numbers, null))}: must be digits each: gcloud projects describe PROJECT --format='value(projectNumber)'."
-  }
-
-  validation {
-    condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
-    error_message = "service_perimeter.name: Invalid value: ${jsonencode(try(var.service_perimeter.name, null))}: must be the full name, accessPolicies/A/servicePerimeters/P."
   }
 }
 
@@ -510,7 +436,7 @@ variable "signers" {
   }
 
   validation {
-    condition     = var.image != null || var.bundle != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
+    condition     = var.image != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
     error_message = "signers[*].profile.name: Not found: ${jsonencode({ for name, signer in var.signers : name => signer.profile.name })}: must be \"calico\", \"calico-enterprise\", or a file name in profiles: ${jsonencode(keys(var.profiles))}."
   }
 
@@ -596,12 +522,6 @@ variable "signers" {
     condition     = alltrue([for signer in values(var.signers) : alltrue([for text in [signer.lifetime, signer.deferral_limit] : text == null || can(regex("^[1-9][0-9]{0,5}[mhd]$", text))])])
     error_message = "signers[*].lifetime, signers[*].deferral_limit: Invalid value: ${jsonencode({ for name, signer in var.signers : name => [signer.lifetime, signer.deferral_limit] })}: must be a number with m, h or d, such as 90d."
   }
-}
-
-variable "source_folder" {
-  description = "Folder of the function's source; null: function/ next to this folder."
-  type        = string
-  default     = null
 }
 
 variable "worker_pool" {

@@ -9,6 +9,10 @@ mock_provider "google-beta" {}
 mock_provider "google" {
   override_during = plan
 
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+
   mock_resource "google_service_account" {
     defaults = { name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
   }
@@ -21,12 +25,11 @@ variables {
   key_project      = "example-keys"
   location         = "europe-west1"
   project          = "example-signer"
-  project_number   = "123456789012"
 
   clusters = {
     prod = {
       access = "gke-dns"
-      gke    = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+      gke    = { location = "europe-west1", name = "prod", project = "example-clusters" }
       server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
     }
   }
@@ -70,7 +73,7 @@ run "signer_name_of_kubernetes" {
 }
 
 run "ca_certificate_that_is_expired" {
-  # says: signers["prod-calico"].ca_certificate: Invalid value: expires 2026-02-01T12:30:05Z: must be valid for at least 30 days
+  # says: signers["prod-calico"].ca_certificate: Invalid value: expired 2026-02-01T12:30:05Z: must be a valid CA certificate
   command = plan
 
   override_module {
@@ -84,8 +87,8 @@ run "ca_certificate_that_is_expired" {
   expect_failures = [terraform_data.certificate]
 }
 
-run "ca_certificate_that_expires_soon" {
-  # says: expires 2106-01-01T00:00:00Z: must be valid for at least 36500 days
+run "ca_certificate_that_is_replaced_after_its_end" {
+  # says: signers[*].ca_certificate: Invalid value: {"prod-calico":"2026-02-01T12:30:05Z"}: should be valid for at least 30 more days
   command = plan
 
   override_module {
@@ -93,11 +96,27 @@ run "ca_certificate_that_expires_soon" {
   }
 
   variables {
-    ca_days_left = 36500
-    signers      = { prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+    ca_administrator_until = timeadd(timestamp(), "1h")
+    signers                = { prod-calico = { ca_certificate = file("tests/ended-ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
   }
 
-  expect_failures = [terraform_data.certificate]
+  expect_failures = [check.ca_certificates]
+}
+
+run "ca_certificate_that_expires_soon" {
+  # says: should be valid for at least 30 more days, because no certificate can outlive it
+  command = plan
+
+  override_module {
+    target = module.function
+  }
+
+  # Only the validity of a certificate (RFC 5280 4.1), which ends in 29 days.
+  variables {
+    signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\n${base64encode("0\u001e\u0017\r${formatdate("YYMMDDhhmmss", timestamp())}Z\u0017\r${formatdate("YYMMDDhhmmss", timeadd(timestamp(), "696h"))}Z")}\n-----END CERTIFICATE-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+  }
+
+  expect_failures = [check.ca_certificates]
 }
 
 run "ca_certificate_that_is_unreadable" {
@@ -220,8 +239,8 @@ run "one_ca_in_two_clusters" {
 
   variables {
     clusters = {
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
     signers = {
       prod-calico  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
@@ -238,8 +257,8 @@ run "one_key_version_in_two_clusters" {
 
   variables {
     clusters = {
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
     signers = {
       prod-calico  = { cluster = "prod", key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/shared/cryptoKeyVersions/1", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
@@ -256,8 +275,8 @@ run "key_version_of_another_clusters_signer" {
 
   variables {
     clusters = {
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
     signers = {
       prod-calico  = { cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
@@ -302,8 +321,8 @@ run "one_ca_in_two_clusters_with_text_around_it" {
 
   variables {
     clusters = {
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", exporter_service_account = "csr-exporter-stage", gke = { location = "europe-west1", name = "stage", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
     signers = {
       prod-calico  = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
@@ -320,8 +339,8 @@ run "one_cluster_twice" {
 
   variables {
     clusters = {
-      again = { access = "gke-dns", exporter_service_account = "csr-exporter-again", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      again = { access = "gke-dns", exporter_service_account = "csr-exporter-again", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
   }
 
@@ -341,7 +360,7 @@ run "profile_that_does_not_exist" {
 }
 
 run "profile_beside_an_image" {
-  # says: profiles: Forbidden: together with image or bundle
+  # says: profiles: Forbidden: together with image
   command = plan
 
   variables {
@@ -403,7 +422,7 @@ run "address_range_with_host_bits" {
 
   variables {
     clusters = {
-      prod = { access = "gke-dns", address_ranges = ["10.0.0.1/8"], gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod = { access = "gke-dns", address_ranges = ["10.0.0.1/8"], gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
   }
 
@@ -427,45 +446,12 @@ run "one_identity_in_two_clusters" {
 
   variables {
     clusters = {
-      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
-      stage = { access = "gke-dns", gke = { location = "europe-west1", name = "stage", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      prod  = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
+      stage = { access = "gke-dns", gke = { location = "europe-west1", name = "stage", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" }
     }
   }
 
   expect_failures = [var.clusters]
-}
-
-run "all_users_as_invoker" {
-  # says: they would let anyone on the internet call the signer
-  command = plan
-
-  variables {
-    further_invokers = ["allUsers"]
-  }
-
-  expect_failures = [var.further_invokers]
-}
-
-run "all_authenticated_users_as_invoker" {
-  # says: they would let anyone on the internet call the signer
-  command = plan
-
-  variables {
-    further_invokers = ["allAuthenticatedUsers"]
-  }
-
-  expect_failures = [var.further_invokers]
-}
-
-run "group_as_invoker" {
-  # says: a group would hide who can call
-  command = plan
-
-  variables {
-    further_invokers = ["group:all@example.com"]
-  }
-
-  expect_failures = [var.further_invokers]
 }
 
 run "group_as_ca_administrator" {
@@ -567,17 +553,6 @@ run "project_by_number" {
   expect_failures = [var.project]
 }
 
-run "project_number_by_name" {
-  # says: gcloud projects describe
-  command = plan
-
-  variables {
-    project_number = "example-signer"
-  }
-
-  expect_failures = [var.project_number]
-}
-
 run "too_many_instances" {
   # says: it limits what a flood of CSRs can cost
   command = plan
@@ -594,7 +569,7 @@ run "seventeen_clusters" {
   command = plan
 
   variables {
-    clusters = { for number in range(17) : "c${number}" => { access = "gke-dns", exporter_service_account = "csr-exporter-${number}", gke = { location = "europe-west1", name = "c${number}", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
+    clusters = { for number in range(17) : "c${number}" => { access = "gke-dns", exporter_service_account = "csr-exporter-${number}", gke = { location = "europe-west1", name = "c${number}", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
     signers  = { prod-calico = { cluster = "c0", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
   }
 
@@ -606,7 +581,7 @@ run "cluster_name_too_long" {
   command = plan
 
   variables {
-    clusters = { production-in-europe-west = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
+    clusters = { production-in-europe-west = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog" } }
     signers  = { prod-calico = { cluster = "production-in-europe-west", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
   }
 
@@ -637,7 +612,7 @@ run "private_endpoint_without_network" {
   }
 
   variables {
-    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
   }
 
   expect_failures = [var.network]
@@ -648,7 +623,7 @@ run "private_endpoint_at_another_address" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://10.0.0.2" } }
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://10.0.0.2" } }
     network  = { network = "main", subnetwork = "functions" }
   }
 
@@ -660,7 +635,7 @@ run "private_endpoint_with_another_ca" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-private", certificate_authority = file("tests/ca.pem"), gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    clusters = { prod = { access = "gke-private", certificate_authority = file("tests/ca.pem"), gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
     network  = { network = "main", subnetwork = "functions" }
   }
 
@@ -677,7 +652,7 @@ run "private_endpoint_that_does_not_exist" {
   }
 
   variables {
-    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
     network  = { network = "main", subnetwork = "functions" }
   }
 
@@ -694,7 +669,7 @@ run "private_endpoint_that_is_public" {
   }
 
   variables {
-    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
     network  = { network = "main", subnetwork = "functions" }
   }
 
@@ -706,7 +681,7 @@ run "server_that_is_missing" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" } } }
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
   }
 
   expect_failures = [var.clusters]
@@ -717,7 +692,7 @@ run "ip_address_as_dns_endpoint" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "https://34.1.2.3" } }
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "https://34.1.2.3" } }
   }
 
   expect_failures = [var.clusters]
@@ -750,48 +725,13 @@ run "server_without_tls" {
   command = plan
 
   variables {
-    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }, server = "http://gke-1.gke.goog" } }
+    clusters = { prod = { access = "gke-dns", gke = { location = "europe-west1", name = "prod", project = "example-clusters" }, server = "http://gke-1.gke.goog" } }
   }
 
   expect_failures = [var.clusters]
 }
 
 # The code and its build
-
-run "bundle_without_its_generation" {
-  # says: bundle: Invalid value: "gs://example-builds/1.2.zip": must be gs://BUCKET/OBJECT.zip#GENERATION
-  command = plan
-
-  variables {
-    bundle = "gs://example-builds/1.2.zip"
-  }
-
-  expect_failures = [var.bundle]
-}
-
-run "bundle_beside_an_image" {
-  # says: bundle: Forbidden: together with image
-  command = plan
-
-  variables {
-    bundle = "gs://example-builds/1.2.zip#1700000000000000"
-    image  = "images.example.com/p/r/function@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-  }
-
-  expect_failures = [var.bundle]
-}
-
-run "profile_beside_a_bundle" {
-  # says: profiles: Forbidden: together with image or bundle
-  command = plan
-
-  variables {
-    bundle   = "gs://example-builds/1.2.zip#1700000000000000"
-    profiles = { "postgresql.yaml" = file("examples/profiles/postgresql.yaml") }
-  }
-
-  expect_failures = [var.profiles]
-}
 
 run "binary_authorization_of_a_built_function" {
   # says: binary_authorization_policy: Forbidden: without image: Google builds a function's image, and no attestor has signed it.
@@ -826,17 +766,6 @@ run "build_settings_beside_an_image" {
   }
 
   expect_failures = [var.build_environment, var.worker_pool]
-}
-
-run "perimeter_with_a_project_id" {
-  # says: service_perimeter.project_numbers: Invalid value: ["example-signer"]: must be digits each
-  command = plan
-
-  variables {
-    service_perimeter = { name = "accessPolicies/1/servicePerimeters/signer", project_numbers = ["example-signer"] }
-  }
-
-  expect_failures = [var.service_perimeter]
 }
 
 run "label_with_capitals" {
@@ -961,7 +890,7 @@ run "an_unknown_exporter_network" {
       prod = {
         access           = "gke-dns"
         exporter_network = "bridge"
-        gke              = { location = "europe-west1", name = "prod", project = "example-clusters", project_number = "210987654321" }
+        gke              = { location = "europe-west1", name = "prod", project = "example-clusters" }
         server           = "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog"
       }
     }
@@ -1014,7 +943,7 @@ run "gke_cluster_in_the_functions_project" {
     clusters = {
       prod = {
         access = "gke-dns"
-        gke    = { location = "europe-west1", name = "prod", project = "example-signer", project_number = "123456789012" }
+        gke    = { location = "europe-west1", name = "prod", project = "example-signer" }
         server = "https://gke-0123456789abcdef-123456789012.europe-west1.gke.goog"
       }
     }

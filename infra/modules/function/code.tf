@@ -1,8 +1,6 @@
 # A principal that can write here can change the signer's code.
 resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_62:reads and writes are in the Data Access audit log, which bucket logs would only repeat
-  count = var.bundle == null ? 1 : 0
-
   project                     = var.project
   name                        = "${var.project}-${var.name}-source"
   location                    = var.location
@@ -35,9 +33,7 @@ resource "google_storage_bucket" "source" {
 
 # With the same content, a second apply builds nothing; any change causes a new object and a new build.
 resource "google_storage_bucket_object" "source" {
-  count = var.bundle == null ? 1 : 0
-
-  bucket = google_storage_bucket.source[0].name
+  bucket = google_storage_bucket.source.name
   name   = var.archive.name
   source = var.archive.path
   # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the old
@@ -46,11 +42,13 @@ resource "google_storage_bucket_object" "source" {
   deletion_policy = "ABANDON"
 }
 
-locals {
-  given = var.bundle == null ? null : regex("^gs://([^/]+)/(.+)#([0-9]+)$", var.bundle)
-  source = var.bundle == null ? {
-    bucket     = google_storage_bucket.source[0].name
-    object     = google_storage_bucket_object.source[0].name
-    generation = google_storage_bucket_object.source[0].generation
-  } : { bucket = local.given[0], object = local.given[1], generation = tonumber(local.given[2]) }
+# Until 0.2.0, both had a count.
+moved {
+  from = google_storage_bucket.source[0]
+  to   = google_storage_bucket.source
+}
+
+moved {
+  from = google_storage_bucket_object.source[0]
+  to   = google_storage_bucket_object.source
 }

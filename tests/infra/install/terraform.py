@@ -91,6 +91,10 @@ mock_provider "google-beta" {{}}
 mock_provider "time" {{}}
 
 mock_provider "google" {{
+  mock_data "google_project" {{
+    defaults = {{ number = "123456789012" }}
+  }}
+
   mock_resource "google_service_account" {{
     defaults = {{ unique_id = "{NUMBER}", name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }}
   }}

@@ -95,7 +95,7 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     """A plan shows no order and no life cycle, so the test reads the files.
 
     Without it: a saved plan that another machine applies deletes the old source, and then fails; a new Cloud Run
-    service lacks the exporters' grants; the perimeter refuses the rest of the apply; a key has no alert yet.
+    service lacks the exporters' grants; a key has no alert yet.
     """
     modules = ROOT / "infra" / "modules"
     source = blocks(modules / "function" / "code.tf", "resource")["source"]
@@ -103,10 +103,8 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     for name in ("function", "service"):
         invoke = blocks(modules / name / "main.tf", "resource")["invoke"]
         assert re.search(r"replace_triggered_by = \[google_\w+\.this\.id\]", invoke)
-    perimeter = blocks(ROOT / "infra" / "perimeter.tf", "resource")["this"]
-    assert {"module.audit", "module.function", "module.key", "module.service"} <= set(
-        re.findall(r"^    ([\w.]+),$", perimeter, re.MULTILINE)
-    )
+    # Terraform forgets the projects in a perimeter, and does not take them out.
+    assert "destroy = false" in (ROOT / "infra" / "perimeter.tf").read_text(encoding="utf-8")
     assert "depends_on" not in blocks(ROOT / "infra" / "function.tf", "module")["bundle"]
     # No principal can use a key before KMS records the use, and the alerts exist.
     assert "module.audit" in blocks(ROOT / "infra" / "keys.tf", "module")["key"].split("depends_on")[1]

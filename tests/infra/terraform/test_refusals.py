@@ -14,7 +14,6 @@ RUN = re.compile(r'^run "(\w+)" \{\n  # says: ([^\n]*)\n(.*?)^\}\n', re.MULTILIN
 # refused.tftest.hcl tests that Terraform refuses all of them. Each message costs a run of Terraform, so this test reads
 # only the messages of likely or dangerous mistakes.
 READ = (
-    "all_users_as_invoker",
     "ca_administrator_for_more_than_a_day",
     "ca_certificate_that_is_expired",
     "key_version_of_another_project",
