@@ -606,7 +606,7 @@ run "private_endpoint_without_network" {
   override_data {
     target = data.google_container_cluster.private
     values = {
-      master_auth            = [{ cluster_ca_certificate = base64encode(file("tests/another-ca.pem")) }]
+      master_auth            = [{ client_key = "", cluster_ca_certificate = "LS0t" }]
       private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
     }
   }
@@ -648,7 +648,7 @@ run "private_endpoint_that_does_not_exist" {
 
   override_data {
     target = data.google_container_cluster.private
-    values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "" }] }
+    values = { master_auth = [{ client_key = "", cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "" }] }
   }
 
   variables {
@@ -665,7 +665,24 @@ run "private_endpoint_that_is_public" {
 
   override_data {
     target = data.google_container_cluster.private
-    values = { master_auth = [{ cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "34.1.2.3" }] }
+    values = { master_auth = [{ client_key = "", cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "34.1.2.3" }] }
+  }
+
+  variables {
+    clusters = { prod = { access = "gke-private", gke = { location = "europe-west1", name = "prod", project = "example-clusters" } } }
+    network  = { network = "main", subnetwork = "functions" }
+  }
+
+  expect_failures = [data.google_container_cluster.private]
+}
+
+run "private_endpoint_of_a_cluster_with_a_client_certificate" {
+  # says: clusters["prod"].access: Forbidden: "gke-private" for the cluster prod, which has a client certificate
+  command = plan
+
+  override_data {
+    target = data.google_container_cluster.private
+    values = { master_auth = [{ client_key = "c2VjcmV0", cluster_ca_certificate = "LS0t" }], private_cluster_config = [{ private_endpoint = "10.0.0.2" }] }
   }
 
   variables {

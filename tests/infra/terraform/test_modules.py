@@ -115,15 +115,19 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "infra").rglob("*.tftest.hcl")), ids=lambda path: str(path.relative_to(ROOT))
 )
-def test_a_mocked_service_account_has_an_email(path: Path) -> None:
+def test_mocked_values_are_possible(path: Path) -> None:
     """The real provider refuses a service account's name without an email address; our double accepts any name."""
-    names = re.findall(r"serviceAccounts/([^\"/]*)\"", path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    names = re.findall(r"serviceAccounts/([^\"/]*)\"", text)
     email = re.compile(r"[a-z0-9-]+@[a-z0-9-]+\.iam\.gserviceaccount\.com")
     assert [name for name in names if not email.fullmatch(name)] == []
-    if re.search(r'^mock_provider "google" ', path.read_text(encoding="utf-8"), re.MULTILINE):
+    # Terraform 1.11 refuses a test file with a function in a mocked value.
+    mocked = re.findall(r"^( *)(?:mock|override)_\w+ [^\n]*\{\n(.*?)^\1\}", text, re.MULTILINE | re.DOTALL)
+    assert [body for _, body in mocked if re.search(r"\w\(", body)] == []
+    if re.search(r'^mock_provider "google" ', text, re.MULTILINE):
         used = re.compile(r'^resource "google_service_account" ', re.MULTILINE)
-        sources = [text.read_text(encoding="utf-8") for text in path.parents[1].glob("*.tf")]
-        assert names or not any(used.search(text) for text in sources), "the mock names no service account"
+        sources = [each.read_text(encoding="utf-8") for each in path.parents[1].glob("*.tf")]
+        assert names or not any(used.search(source) for source in sources), "the mock names no service account"
 
 
 def test_the_threat_model_names_existing_runs() -> None:

@@ -15,7 +15,7 @@ mock_provider "google" {
 
   mock_data "google_container_cluster" {
     defaults = {
-      master_auth            = [{ cluster_ca_certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==" }]
+      master_auth            = [{ client_key = "", cluster_ca_certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==" }]
       private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
     }
   }
