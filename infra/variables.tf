@@ -1,13 +1,13 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. link_key_project: false if the metrics scope of the audit project includes key_project already, as with a second deployment in the same projects. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
+  description = "The audit trail (modules/audit), for example { project = \"example-audit\" }. null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
-    encryption_key        = optional(string)
-    link_key_project      = optional(bool, true)
-    location              = optional(string)
-    locked                = optional(bool, false)
-    notification_channels = optional(list(string), [])
-    project               = string
-    retention_days        = optional(number, 400)
+    encryption_key        = optional(string)           # of the log bucket, in its location; null: encryption_key
+    link_key_project      = optional(bool, true)       # false if the metrics scope of project includes key_project already, as with a second deployment
+    location              = optional(string)           # of the log bucket, for example eu; null: location
+    locked                = optional(bool, false)      # true for ever: nobody can delete a record early, and terraform destroy fails until the last one expires
+    notification_channels = optional(list(string), []) # of the alerts: ["projects/example-audit/notificationChannels/1"]
+    project               = string                     # holds the log bucket, metrics, alerts and dashboard
+    retention_days        = optional(number, 400)      # how long the log bucket keeps records
   })
 
   validation {
@@ -17,7 +17,7 @@ variable "audit" {
 }
 
 variable "binary_authorization_policy" {
-  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none. Only together with image."
+  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or default; null: none. Only with image."
   type        = string
   default     = null
 
@@ -28,7 +28,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "build_environment" {
-  description = "Environment variables of the function's build, such as PIP_INDEX_URL for a mirror of PyPI. They are not secret."
+  description = "Environment variables of the build, which are not secret, for example { PIP_INDEX_URL = \"https://pypi.example.com/simple/\" }."
   type        = map(string)
   default     = {}
 
@@ -39,7 +39,7 @@ variable "build_environment" {
 }
 
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys of all signers, but only until ca_administrator_until, and each of its signatures raises an alert."
+  description = "The principal that makes CA certificates with signerctl, for example user:alice@example.com. It may sign only until ca_administrator_until, and each of its signatures raises an alert."
   type        = string
 
   validation {
@@ -49,23 +49,18 @@ variable "ca_administrator" {
 }
 
 variable "ca_administrator_until" {
-  description = "The time until which ca_administrator may sign: RFC 3339, UTC, within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when you make a CA certificate: the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign with all keys, for example 2026-11-26T18:00:00Z; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME: the next apply without it removes the right."
   type        = string
   default     = null
 
   validation {
-    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && can(timecmp(var.ca_administrator_until, plantimestamp()))
-    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
-  }
-
-  validation {
-    condition     = try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, true)
-    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be within 24 hours from ${plantimestamp()}."
+    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, false)
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC within 24 hours from ${plantimestamp()}."
   }
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; then only IAM limits the callers). For same-vpc and perimeter, the nodes must reach run.app by Private Google Access or Private Service Connect; otherwise the call comes from the internet."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same perimeter of VPC Service Controls), or internet (anywhere; only IAM limits the callers). For the first two, nodes reach run.app by Private Google Access or Private Service Connect."
   type        = string
 
   validation {
@@ -75,28 +70,28 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, at most 16, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
+  description = "The clusters, at most 16, by a short name of your choice. infra/examples has one of each kind. Set exactly one of gke (a GKE cluster) and oidc (every other cluster): it is the issuer of the cluster's service account tokens."
   type = map(object({
-    access                   = string
-    address_ranges           = optional(list(string), [])
-    audience                 = optional(string)
-    certificate_authority    = optional(string)
-    cluster_domain           = optional(string, "cluster.local")
-    credential_id            = optional(string, "required")
-    exporter_network         = optional(string, "host")
-    exporter_service_account = optional(string, "csr-exporter")
-    fleet_project            = optional(string)
+    access                   = string                            # gke-dns, gke-private, connect-gateway, or oidc for every other API server
+    address_ranges           = optional(list(string), [])        # networks of all pods and nodes: ["10.0.0.0/8"]; empty: all addresses
+    audience                 = optional(string)                  # for access oidc: an unguessable audience of its own
+    certificate_authority    = optional(string)                  # for access oidc: the API server's CA, file("api-server.pem")
+    cluster_domain           = optional(string, "cluster.local") # of service names
+    credential_id            = optional(string, "required")      # waived: for Kubernetes before 1.32
+    exporter_network         = optional(string, "host")          # pod: on GKE, if the pod network needs no certificates of this signer
+    exporter_service_account = optional(string, "csr-exporter")  # in Kubernetes; each cluster of a GKE project needs its own
+    fleet_project            = optional(string)                  # for access connect-gateway; null: project
     gke = optional(object({
-      location = string
-      name     = string
-      project  = string
+      location = string # "europe-west1"
+      name     = string # "prod"
+      project  = string # "example-clusters"
     }))
     oidc = optional(object({
-      issuer = string
-      jwks   = optional(string)
+      issuer = string           # the iss of the tokens: "https://kubernetes.default.svc.cluster.local"
+      jwks   = optional(string) # the issuer's keys, file("jwks.json"); null: Google fetches them from the issuer
     }))
-    server              = optional(string)
-    shared_trust_domain = optional(bool, false)
+    server              = optional(string)      # https URL of the API server; absent for gke-private
+    shared_trust_domain = optional(bool, false) # whether the cluster may share a CA with other clusters that also allow it
   }))
 
   validation {
@@ -115,28 +110,16 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null)])
-    error_message = "clusters[*]: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => compact([cluster.gke == null ? "" : "gke", cluster.oidc == null ? "" : "oidc"]) })}: must have exactly one of gke and oidc, the issuer of its service account tokens: gke for GKE, oidc for every other cluster."
+    condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null) && (cluster.gke != null || !startswith(cluster.access, "gke-"))])
+    error_message = "clusters[*]: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => compact([cluster.gke == null ? "" : "gke", cluster.oidc == null ? "" : "oidc"]) })}: must have exactly one of gke and oidc, the issuer of its service account tokens: gke for GKE, oidc for every other cluster. Access \"gke-dns\" and \"gke-private\" need gke; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.gke != null || !startswith(cluster.access, "gke-")])
-    error_message = "clusters[*].gke: Required value: must name the cluster's project, location and name with access \"gke-dns\" and \"gke-private\"; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be an https URL without user, query or fragment. With access \"gke-private\" it must be absent: Terraform reads address and CA from the cluster in gke."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-dns" || can(regex("^https://([a-z0-9-]+\\.)+gke\\.goog/?$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be the DNS-based endpoint with access \"gke-dns\", https://gke-....gke.goog: gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || can(regex("^https://connectgateway\\.googleapis\\.com/v1/projects/[0-9]+/locations/[a-z0-9-]+/${cluster.gke == null ? "memberships" : "gkeMemberships"}/[^/]+$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME with access \"connect-gateway\"; for a cluster on GKE, gkeMemberships instead of memberships."
+    condition = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex(lookup({
+      connect-gateway = "^https://connectgateway\\.googleapis\\.com/v1/projects/[0-9]+/locations/[a-z0-9-]+/${cluster.gke == null ? "memberships" : "gkeMemberships"}/[^/]+$"
+      gke-dns         = "^https://([a-z0-9-]+\\.)+gke\\.goog/?$"
+    }, cluster.access, "^https://[^/?#@]+(/[^?#]*)?$"), cluster.server))])
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be an https URL without user, query or fragment; with access \"gke-dns\" the DNS-based endpoint, https://gke-....gke.goog (gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'); with \"connect-gateway\" https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME (gkeMemberships for GKE). With \"gke-private\" it must be absent, because Terraform reads address and CA from the cluster. Access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
@@ -147,13 +130,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 : cluster.audience == null])
-    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must be set with access \"oidc\" only, and be an audience of at least 16 characters that no other API server accepts, for example https://csr-signer.example.com/ followed by the output of uuidgen."
-  }
-
-  validation {
-    condition     = length(distinct(compact([for cluster in values(var.clusters) : cluster.audience]))) == length(compact([for cluster in values(var.clusters) : cluster.audience]))
-    error_message = "clusters[*].audience: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: each cluster must have its own, because a cluster accepts every token with its audience."
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 && length([for other in values(var.clusters) : other if other.audience == cluster.audience]) == 1 : cluster.audience == null])
+    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must be set with access \"oidc\" only, and be an audience of at least 16 characters that no other API server accepts, for example https://csr-signer.example.com/ followed by the output of uuidgen. Each cluster must have its own."
   }
 
   validation {
@@ -172,13 +150,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : contains(["host", "pod"], cluster.exporter_network)])
-    error_message = "clusters[*].exporter_network: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: supported values: \"host\", \"pod\"."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.exporter_network != "pod" || cluster.gke != null])
-    error_message = "clusters[*].exporter_network: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: must be \"host\" for a cluster without gke: only GKE's metadata server gives a pod its identity."
+    condition     = alltrue([for cluster in values(var.clusters) : contains(cluster.gke == null ? ["host"] : ["host", "pod"], cluster.exporter_network)])
+    error_message = "clusters[*].exporter_network: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: supported values: \"host\"; for a cluster with gke also \"pod\", because only GKE's metadata server gives a pod its identity."
   }
 
   validation {
@@ -188,7 +161,7 @@ variable "clusters" {
 }
 
 variable "deployer" {
-  description = "Principal that applies this configuration, if it does not own the project. Terraform allows it to deploy as the function's account and to build as the build's account. null: no grant."
+  description = "Principal that applies this configuration, if it does not own the project, for example serviceAccount:terraform@example-signer.iam.gserviceaccount.com. Terraform allows it to deploy as the function's account and to build as the build's account. null: no grant."
   type        = string
   default     = null
 
@@ -199,7 +172,7 @@ variable "deployer" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Terraform lets the service agents of Google's services use it; so the deployer must be able to set the key's IAM policy. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Never a signer's key. Terraform grants its use, so the deployer needs the right to set the key's IAM policy."
   type        = string
   default     = null
 
@@ -221,7 +194,7 @@ variable "exporter_namespace" {
 }
 
 variable "image" {
-  description = "null: Terraform builds a Cloud Function from source. Otherwise an image of the same code by digest, REPOSITORY@sha256:DIGEST, which runs as a Cloud Run service. Prefer an image that was built in another project: the account of a build in project may write logs there, and could forge the function's records (docs/evidence.md)."
+  description = "Image of function/ by digest, REPOSITORY@sha256:DIGEST, to run as a Cloud Run service; null: Terraform builds a Cloud Function from source. Prefer an image that was built in another project: the account of a build could forge the function's records (docs/evidence.md)."
   type        = string
   default     = null
 
@@ -232,7 +205,7 @@ variable "image" {
 }
 
 variable "key_location" {
-  description = "Region of the key ring; null: location. A key cannot move: another region needs a new CA (docs/recovery.md)."
+  description = "Region of the key ring, for example europe-west4; null: location. A key cannot move: another region needs a new CA (docs/recovery.md)."
   type        = string
   default     = null
 
@@ -243,7 +216,7 @@ variable "key_location" {
 }
 
 variable "key_project" {
-  description = "Project of the keys, preferably one that holds nothing else, because an owner of the project can sign with its keys."
+  description = "Project of the keys, for example example-keys; preferably one that holds nothing else, because an owner of the project can sign with its keys."
   type        = string
 
   validation {
@@ -252,19 +225,15 @@ variable "key_project" {
   }
 }
 
+# modules/key validates it.
 variable "key_ring" {
   description = "Name of the key ring; you can never delete or rename it."
   type        = string
   default     = "csr-signer"
-
-  validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: Invalid value: \"${var.key_ring}\": must have at most 63 lower-case letters, digits and hyphens."
-  }
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have labels."
+  description = "Labels of all resources that can have labels, for example { team = \"platform\" }."
   type        = map(string)
   default     = {}
 
@@ -275,7 +244,7 @@ variable "labels" {
 }
 
 variable "location" {
-  description = "Region of the function: the region of the clusters, or a near one. Keys and audit trail are there too, unless key_location and audit.location name other locations."
+  description = "Region of the function, for example europe-west1: the region of the clusters, or a near one. Keys and audit trail are there too, unless key_location and audit.location name other locations."
   type        = string
 
   validation {
@@ -301,13 +270,8 @@ variable "min_instances" {
   default     = null
 
   validation {
-    condition     = var.min_instances == null || try(var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances, false)
-    error_message = "min_instances: Invalid value: ${jsonencode(var.min_instances)}: must be a whole number from 0 to max_instances."
-  }
-
-  validation {
-    condition     = var.network == null || var.min_instances != 0
-    error_message = "min_instances: Invalid value: 0: must be at least 1 with network: with Direct VPC egress, a new instance may need a minute until it reaches the API server, and pods wait at most 90 s."
+    condition     = var.min_instances == null || try(var.min_instances >= (var.network == null ? 0 : 1) && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances, false)
+    error_message = "min_instances: Invalid value: ${jsonencode(var.min_instances)}: must be a whole number from 0 to max_instances; with network at least 1: with Direct VPC egress, a new instance may need a minute until it reaches the API server, and pods wait at most 90 s."
   }
 }
 
@@ -324,12 +288,12 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region (of a Shared VPC their full names, projects/HOST/..., and Cloud Run's service agent needs roles/compute.networkUser there), network tags, and the traffic that uses it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for public addresses."
+  description = "Direct VPC egress, for API servers at private addresses, for example { network = \"main\", subnetwork = \"functions\" }; null: none."
   type = object({
-    egress     = optional(string, "private-ranges-only")
-    network    = string
-    subnetwork = string
-    tags       = optional(list(string), [])
+    egress     = optional(string, "private-ranges-only") # all-traffic: also to public addresses, which then needs Cloud NAT or Private Google Access
+    network    = string                                  # of a Shared VPC the full name, projects/HOST/global/networks/N; Cloud Run's service agent needs roles/compute.networkUser there
+    subnetwork = string                                  # in the function's region; of a Shared VPC the full name, projects/HOST/regions/R/subnetworks/S
+    tags       = optional(list(string), [])              # network tags, for firewall rules
   })
   default = null
 
@@ -353,7 +317,7 @@ variable "network" {
 }
 
 variable "profiles" {
-  description = "Your own profiles, YAML by file name (docs/profiles.md); a signer names them as profile.name."
+  description = "Your own profiles (docs/profiles.md), YAML by file name, for example { \"postgresql.yaml\" = file(\"postgresql.yaml\") }; a signer names the file in profile.name."
   type        = map(string)
   default     = {}
 
@@ -370,7 +334,7 @@ variable "profiles" {
 }
 
 variable "project" {
-  description = "Project of the function and of the exporters' identities."
+  description = "Project of the function and of the exporters' identities, for example example-signer."
   type        = string
 
   validation {
@@ -380,7 +344,7 @@ variable "project" {
 }
 
 variable "retired_signers" {
-  description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key that key_version names and Terraform did not create."
+  description = "Signers that you removed: move an entry here from signers. Its key stays, because certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key in key_version that Terraform did not create."
   type = map(object({
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
     key_version      = optional(string)
@@ -395,24 +359,24 @@ variable "retired_signers" {
 }
 
 variable "signers" {
-  description = "The signers, by a name of your choice; a signer's key has the same name. ca_certificate: null at first, so that Terraform makes the key; then the PEM that signerctl made with the key. key_version: null for version 1 of the signer's own key. approve: false if another approver decides. lifetime, deferral_limit: such as 90d or 5m; a lifetime is at most the profile's. profile.namespaces: the namespaces that the cluster uses, for calico-enterprise and for calico before 3.31."
+  description = "The signers, by a name of your choice; a signer's key has the same name."
   type = map(object({
-    approve        = optional(bool, true)
-    ca_certificate = optional(string)
-    cluster        = string
-    deferral_limit = optional(string)
-    key_algorithm  = optional(string, "EC_SIGN_P384_SHA384")
-    key_version    = optional(string)
-    lifetime       = optional(string)
+    approve        = optional(bool, true)                    # false: another approver decides
+    ca_certificate = optional(string)                        # null at first, so that Terraform makes the key; then what signerctl made, file("ca.pem")
+    cluster        = string                                  # its name in clusters
+    deferral_limit = optional(string)                        # CSR age at which a deferral becomes a refusal: "10m"; null: 5m
+    key_algorithm  = optional(string, "EC_SIGN_P384_SHA384") # or RSA_SIGN_PKCS1_3072_SHA256 for old clients
+    key_version    = optional(string)                        # projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; null: version 1 of its own key
+    lifetime       = optional(string)                        # of certificates: "90d"; null: the profile's, which is also the maximum
     profile = object({
-      name       = string
-      namespaces = optional(set(string), [])
-      release    = optional(string)
+      name       = string                    # calico, calico-enterprise, or a file name in profiles
+      namespaces = optional(set(string), []) # that the cluster uses, for calico-enterprise and for calico before 3.31: ["calico-apiserver", "calico-system"]
+      release    = optional(string)          # "3.31"
     })
-    protection_level = optional(string, "HSM")
-    signature_hash   = optional(string)
-    signer_name      = string
-    trust_bundle     = optional(string)
+    protection_level = optional(string, "HSM") # or HSM_SINGLE_TENANT; SOFTWARE only for trials
+    signature_hash   = optional(string)        # SHA256, SHA384 or SHA512, only for a raw RSA key
+    signer_name      = string                  # "csr-signer.example.com/calico"
+    trust_bundle     = optional(string)        # the CAs that relying parties trust, file("trust.pem"); null: ca_certificate
   }))
 
   validation {
@@ -421,13 +385,8 @@ variable "signers" {
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name))])
-    error_message = "signers[*].signer_name: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}: must be DOMAIN/NAME with a dot in DOMAIN, such as example.com/calico."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
-    error_message = "signers[*].signer_name: Forbidden: names below kubernetes.io and k8s.io, which belong to Kubernetes: use your own domain; got ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}."
+    condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name)) && !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
+    error_message = "signers[*].signer_name: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}: must be DOMAIN/NAME with a dot in DOMAIN, such as example.com/calico. Use your own domain: names below kubernetes.io and k8s.io belong to Kubernetes."
   }
 
   validation {
@@ -441,13 +400,8 @@ variable "signers" {
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
-    error_message = "signers[*].profile.release: Required value: must name the release with the profiles calico and calico-enterprise, such as 3.31, because components of different releases request different names; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.profile.release == null || can(regex("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$", signer.profile.release))])
-    error_message = "signers[*].profile.release: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.profile.release })}: must be MAJOR.MINOR, such as 3.31."
+    condition     = alltrue([for signer in values(var.signers) : signer.profile.release == null ? !contains(["calico", "calico-enterprise"], signer.profile.name) : can(regex("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$", signer.profile.release))])
+    error_message = "signers[*].profile.release: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.profile.release })}: must be MAJOR.MINOR, such as 3.31. The profiles calico and calico-enterprise require it, because components of different releases request different names."
   }
 
   validation {
@@ -464,23 +418,13 @@ variable "signers" {
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
-    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version."
+    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/${var.key_project}/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
+    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be the full name, projects/${var.key_project}/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version. It must be in key_project: in another project, the function gets no grant, and the audit trail sees no signature."
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "projects/${var.key_project}/")])
-    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be in key_project (${var.key_project}): in another project, the function gets no grant, and the audit trail sees no signature. Use a key of ${var.key_project}, or change key_project."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") == (signer.signature_hash != null)])
+    condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") ? contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-")) : signer.signature_hash == null])
     error_message = "signers[*].signature_hash: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: must be SHA256, SHA384 or SHA512 for a raw key (RSA_SIGN_RAW_PKCS1_*), which has no fixed hash, and absent for every other key. Prefer a key that is not raw."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.signature_hash == null || contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-"))])
-    error_message = "signers[*].signature_hash: Unsupported value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: supported values: \"SHA256\", \"SHA384\", \"SHA512\"."
   }
 
   validation {
@@ -525,7 +469,7 @@ variable "signers" {
 }
 
 variable "worker_pool" {
-  description = "Private pool of Cloud Build that builds the function's image, projects/P/locations/L/workerPools/W, for example because a perimeter of VPC Service Controls demands it; null: Google's shared pool."
+  description = "Private pool of Cloud Build that builds the function's image, projects/P/locations/L/workerPools/W; null: Google's shared pool. If P is another project, Cloud Functions' service agent needs roles/cloudbuild.customworkers.builder there (infra/README.md)."
   type        = string
   default     = null
 

@@ -62,7 +62,7 @@ run "signer_name_without_a_domain" {
 }
 
 run "signer_name_of_kubernetes" {
-  # says: use your own domain
+  # says: Use your own domain
   command = plan
 
   variables {
@@ -157,7 +157,7 @@ run "private_key_beside_the_ca_certificate" {
 }
 
 run "key_version_of_another_project" {
-  # says: must be in key_project (example-keys)
+  # says: must be the full name, projects/example-keys/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N
   command = plan
 
   variables {
@@ -252,7 +252,7 @@ run "one_ca_in_two_clusters" {
 }
 
 run "one_key_version_in_two_clusters" {
-  # says: shared_trust_domain = true on both clusters
+  # says: set shared_trust_domain = true on both
   command = plan
 
   variables {
@@ -373,7 +373,7 @@ run "profile_beside_an_image" {
 }
 
 run "profile_without_its_release" {
-  # says: must name the release with the profiles calico and calico-enterprise
+  # says: The profiles calico and calico-enterprise require it
   command = plan
 
   variables {
@@ -406,7 +406,7 @@ run "namespaces_that_anyone_could_create" {
 }
 
 run "namespaces_of_calico_enterprise_that_are_missing" {
-  # says: with the profile calico-enterprise and with calico until 3.30
+  # says: for the profile calico-enterprise and for calico before 3.31
   command = plan
 
   variables {
@@ -430,7 +430,7 @@ run "address_range_with_host_bits" {
 }
 
 run "single_tenant_key_that_would_be_made" {
-  # says: must name a key version with protection_level HSM_SINGLE_TENANT
+  # says: must name an existing key version if protection_level is HSM_SINGLE_TENANT
   command = plan
 
   variables {
@@ -466,7 +466,7 @@ run "group_as_ca_administrator" {
 }
 
 run "ca_administrator_for_more_than_a_day" {
-  # says: must be within 24 hours from
+  # says: must be an RFC 3339 time in UTC within 24 hours from
   command = plan
 
   variables {
@@ -477,7 +477,7 @@ run "ca_administrator_for_more_than_a_day" {
 }
 
 run "ca_administrator_until_a_past_time" {
-  # says: must be within 24 hours from
+  # says: must be an RFC 3339 time in UTC within 24 hours from
   command = plan
 
   variables {
@@ -619,7 +619,7 @@ run "private_endpoint_without_network" {
 }
 
 run "private_endpoint_at_another_address" {
-  # says: With access "gke-private" it must be absent
+  # says: With "gke-private" it must be absent
   command = plan
 
   variables {
@@ -705,7 +705,7 @@ run "server_that_is_missing" {
 }
 
 run "ip_address_as_dns_endpoint" {
-  # says: must be the DNS-based endpoint
+  # says: with access "gke-dns" the DNS-based endpoint
   command = plan
 
   variables {
@@ -727,7 +727,7 @@ run "api_server_without_its_ca" {
 }
 
 run "guessable_audience" {
-  # says: must have at least 16 characters that no other API server accepts
+  # says: be an audience of at least 16 characters that no other API server accepts
   command = plan
 
   variables {
@@ -868,7 +868,7 @@ run "same_vpc_with_a_network_by_its_short_name" {
 }
 
 run "no_warm_instance_with_direct_vpc_egress" {
-  # says: min_instances: Invalid value: 0: must be at least 1 with network
+  # says: min_instances: Invalid value: 0: must be a whole number from 0 to max_instances; with network at least 1
   command = plan
 
   variables {
@@ -880,7 +880,7 @@ run "no_warm_instance_with_direct_vpc_egress" {
 }
 
 run "gke_membership_of_another_cluster" {
-  # says: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME
+  # says: with "connect-gateway" https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME
   command = plan
 
   variables {
@@ -899,7 +899,7 @@ run "gke_membership_of_another_cluster" {
 # The clusters' manifests.
 
 run "an_unknown_exporter_network" {
-  # says: clusters[*].exporter_network: Unsupported value: {"prod":"bridge"}: supported values: "host", "pod"
+  # says: clusters[*].exporter_network: Unsupported value: {"prod":"bridge"}: supported values: "host"; for a cluster with gke also "pod"
   command = plan
 
   variables {
@@ -917,7 +917,7 @@ run "an_unknown_exporter_network" {
 }
 
 run "the_pod_network_outside_gke" {
-  # says: must be "host" for a cluster without gke
+  # says: supported values: "host"; for a cluster with gke also "pod"
   command = plan
 
   variables {
