@@ -27,8 +27,9 @@ locals {
   fleet_projects = toset([for cluster in values(var.clusters) : coalesce(cluster.fleet_project, var.project) if cluster.access == "connect-gateway"])
 
   sources = {
-    for name, cluster in var.clusters : name =>
-    cluster.gke == null ? "//csr-signer/projects/${var.project}/clusters/${name}" : "//container.googleapis.com/projects/${cluster.gke.project}/locations/${cluster.gke.location}/clusters/${cluster.gke.name}"
+    for name, cluster in var.clusters : name => (
+      cluster.gke == null ? "//csr-signer/projects/${var.project}/clusters/${name}" : "//container.googleapis.com/projects/${cluster.gke.project}/locations/${cluster.gke.location}/clusters/${cluster.gke.name}"
+    )
   }
 }
 
