@@ -5,8 +5,9 @@ locals {
       "artifactregistry", "cloudbuild", "cloudfunctions", "cloudkms", "cloudresourcemanager", "iam", "iamcredentials", "run", "secretmanager", "storage", "sts",
     ] : { project = var.project, name = name }],
     [for policy in var.binary_authorization_policy[*] : { project = var.project, name = "binaryauthorization" }],
-    [for perimeter in var.service_perimeter[*] : { project = var.project, name = "accesscontextmanager" }],
     [for name in ["cloudkms", "cloudresourcemanager"] : { project = var.key_project, name = name }],
+    # The sinks of the audit trail.
+    flatten([for audit in var.audit[*] : [for project in setunion([var.project, var.key_project], local.gke_projects) : { project = project, name = "logging" }]]),
     # Google counts a caller's requests in the caller's project, and requires the API there. For the function, that is its own
     # project. For an exporter on GKE, it is the cluster's project, because the identity pool belongs to it.
     flatten([for project in local.gke_projects : [for name in ["iamcredentials", "sts"] : { project = project, name = name }]]),

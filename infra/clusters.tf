@@ -27,9 +27,8 @@ locals {
   fleet_projects = toset([for cluster in values(var.clusters) : coalesce(cluster.fleet_project, var.project) if cluster.access == "connect-gateway"])
 
   sources = {
-    for name, cluster in var.clusters : name => coalesce(
-      cluster.source,
-      cluster.gke == null ? "//csr-signer/projects/${var.project}/clusters/${name}" : try("//container.googleapis.com/projects/${cluster.gke.project}/locations/${cluster.gke.location}/clusters/${cluster.gke.name}", "")
+    for name, cluster in var.clusters : name => (
+      cluster.gke == null ? "//csr-signer/projects/${var.project}/clusters/${name}" : "//container.googleapis.com/projects/${cluster.gke.project}/locations/${cluster.gke.location}/clusters/${cluster.gke.name}"
     )
   }
 }
@@ -96,6 +95,12 @@ data "google_container_cluster" "private" {
       # The function's loader has the same rule: RFC 1918 and RFC 6598.
       condition     = can(regex("^(10\\.[0-9]+|172\\.(1[6-9]|2[0-9]|3[01])|192\\.168|100\\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7]))\\.[0-9]+\\.[0-9]+$", self.private_cluster_config[0].private_endpoint)) && can(base64decode(self.master_auth[0].cluster_ca_certificate))
       error_message = "clusters[\"${each.key}\"].access: Invalid value: \"gke-private\": the cluster ${each.value.gke.name} must have a private endpoint at an IPv4 address of RFC 1918 or RFC 6598; otherwise use gke-dns."
+    }
+
+    postcondition {
+      # A data source is in the state with all its attributes.
+      condition     = try(length(self.master_auth[0].client_key), 0) == 0
+      error_message = "clusters[\"${each.key}\"].access: Forbidden: \"gke-private\" for the cluster ${each.value.gke.name}, which has a client certificate: Terraform would write its private key into the state. GKE cannot remove the certificate from a cluster: use gke-dns, or a cluster that was created with --no-issue-client-certificate."
     }
   }
 }

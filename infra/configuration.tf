@@ -108,6 +108,21 @@ module "certificate" {
   pem = each.value.ca_certificate
 }
 
+locals {
+  not_after = { for name, certificate in module.certificate : name => certificate.not_after if certificate.not_after != null }
+  # While the administrator makes a new CA certificate, the expired one is still here.
+  expired  = { for name, time in local.not_after : name => time if timecmp(time, plantimestamp()) < 0 && var.ca_administrator_until == null }
+  expiring = { for name, time in local.not_after : name => time if timecmp(time, timeadd(plantimestamp(), "720h")) < 0 && !contains(keys(local.expired), name) }
+}
+
+# A warning: an error would block the apply that lets ca_administrator make the next CA certificate.
+check "ca_certificates" {
+  assert {
+    condition     = length(local.expiring) == 0
+    error_message = "signers[*].ca_certificate: Invalid value: ${jsonencode(local.expiring)}: should be valid for at least 30 more days, because no certificate can outlive it. Make a new CA certificate as docs/rotation.md says."
+  }
+}
+
 # These preconditions fail at plan, before Terraform changes anything.
 resource "terraform_data" "certificate" {
   for_each = module.certificate
@@ -119,8 +134,8 @@ resource "terraform_data" "certificate" {
     }
 
     precondition {
-      condition     = each.value.not_after == null || timecmp(coalesce(each.value.not_after, "2000-01-01T00:00:00Z"), timeadd(plantimestamp(), "${24 * var.ca_days_left}h")) > 0
-      error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: expires ${coalesce(each.value.not_after, "-")}: must be valid for at least ${var.ca_days_left} days, because certificates cannot outlive it. Make a new one with scripts/python -m signerctl ca create, add it to the CAs that relying parties trust, then put it here."
+      condition     = !contains(keys(local.expired), each.key)
+      error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: expired ${lookup(local.expired, each.key, "-")}: must be a valid CA certificate. Make a new one as docs/rotation.md says; the apply with ca_administrator_until accepts the expired one."
     }
   }
 }

@@ -6,7 +6,7 @@ locals {
     var.image == null ? ["artifactregistry", "cloudfunctions"] : [],
     local.mounted ? ["secretmanager"] : [],
   )
-  # Google keeps a function's source in its own bucket, also with `bundle`. Cloud Storage's agent has an API of its own.
+  # The function's source is in buckets, ours and Google's. Cloud Storage's agent has an API of its own.
   stores = var.encryption_key != null && var.image == null
 }
 

@@ -1,11 +1,8 @@
 locals {
-  invokers = merge(
-    { for name, identity in module.identities : "exporter-${name}" => identity.member },
-    { for email in var.further_invokers : email => email },
-  )
+  invokers = { for name, identity in module.identities : "exporter-${name}" => identity.member }
   deployed = length(local.ready) > 0
-  # The zip file that Terraform packs has the documents too. To code from elsewhere, Cloud Run mounts them.
-  mounted = var.image != null || var.bundle != null
+  # The zip file that Terraform packs has the documents too. Beside an image, Cloud Run mounts them.
+  mounted = var.image != null
 
   # A new instance of Direct VPC egress may need a minute until it reaches its network, and pods wait at most 90 s.
   min_instances = coalesce(var.min_instances, var.network == null ? 0 : 1)
@@ -26,7 +23,7 @@ module "bundle" {
 
   documents     = local.documents
   name          = var.name
-  source_folder = coalesce(var.source_folder, "${path.module}/../function")
+  source_folder = "${path.module}/../function"
 }
 
 module "documents" {
@@ -46,17 +43,15 @@ module "documents" {
 
 module "function" {
   source = "./modules/function"
-  count  = local.deployed && var.image == null ? 1 : 0
+  count  = local.deployed && !local.mounted ? 1 : 0
 
-  archive           = local.mounted ? null : { name = module.bundle[0].name, path = module.bundle[0].archive }
+  archive           = { name = module.bundle[0].name, path = module.bundle[0].archive }
   build_environment = var.build_environment
-  bundle            = var.bundle
   callers           = var.callers
   concurrency       = local.concurrency
-  configuration     = "${local.mounted ? "${module.documents[0].files["configuration.yaml"].folder}/" : ""}configuration.yaml"
+  configuration     = "configuration.yaml"
   deployer          = var.deployer
   encryption_key    = var.encryption_key
-  files             = local.mounted ? module.documents[0].files : {}
   invokers          = local.invokers
   labels            = var.labels
   location          = var.location
@@ -66,7 +61,7 @@ module "function" {
   name              = var.name
   network           = var.network
   project           = var.project
-  project_number    = var.project_number
+  project_number    = data.google_project.this[var.project].number
   service_account   = local.function_email
   worker_pool       = var.worker_pool
 
@@ -77,7 +72,7 @@ module "function" {
 # The same code, from an image that another pipeline built and scanned.
 module "service" {
   source = "./modules/service"
-  count  = local.deployed && var.image != null ? 1 : 0
+  count  = local.deployed && local.mounted ? 1 : 0
 
   binary_authorization_policy = var.binary_authorization_policy
   callers                     = var.callers

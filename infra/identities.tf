@@ -1,3 +1,11 @@
+# The names of identity pools and of Google's buckets contain project numbers. With the number of another project, typed by
+# mistake, that project's pool would be trusted. So Terraform reads the numbers, already at plan: without depends_on.
+data "google_project" "this" {
+  for_each = setunion(local.gke_projects, [var.project])
+
+  project_id = each.value
+}
+
 resource "google_service_account" "function" {
   project      = var.project
   account_id   = var.name
@@ -17,12 +25,12 @@ module "identities" {
   for_each = var.clusters
 
   cluster         = each.key
-  gke             = each.value.gke
+  gke             = each.value.gke == null ? null : merge(each.value.gke, { project_number = data.google_project.this[each.value.gke.project].number })
   namespace       = var.exporter_namespace
   network         = each.value.exporter_network
   oidc            = each.value.oidc
   project         = var.project
-  project_number  = var.project_number
+  project_number  = data.google_project.this[var.project].number
   service_account = each.value.exporter_service_account
 
   depends_on = [google_project_service.this]

@@ -1,12 +1,12 @@
 variable "audit" {
-  description = "The audit trail (modules/audit): the project that holds it, the channels of its alerts, how many days it keeps records, and whether to lock them until then (you cannot undo `locked`, and terraform destroy fails until the last record expires). location: of the log bucket; null: location. encryption_key: of the log bucket, in its location; null: encryption_key. audit = null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
+  description = "The audit trail (modules/audit), for example { project = \"example-audit\" }. null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
-    encryption_key        = optional(string)
-    location              = optional(string)
-    locked                = optional(bool, false)
-    notification_channels = optional(list(string), [])
-    project               = string
-    retention_days        = optional(number, 400)
+    encryption_key        = optional(string)           # of the log bucket, in its location; null: encryption_key
+    location              = optional(string)           # of the log bucket, for example eu; null: location
+    locked                = optional(bool, false)      # true for ever: nobody can delete a record early, and terraform destroy fails until the last one expires
+    notification_channels = optional(list(string), []) # of the alerts: ["projects/example-audit/notificationChannels/1"]
+    project               = string                     # holds the log bucket, metrics, alerts and dashboard
+    retention_days        = optional(number, 400)      # how long the log bucket keeps records
   })
 
   validation {
@@ -16,7 +16,7 @@ variable "audit" {
 }
 
 variable "binary_authorization_policy" {
-  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or `default`; null asks for none. Only together with image."
+  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or default; null: none. Only with image."
   type        = string
   default     = null
 
@@ -27,7 +27,7 @@ variable "binary_authorization_policy" {
 }
 
 variable "build_environment" {
-  description = "Environment variables of the function's build, such as PIP_INDEX_URL for a mirror of PyPI. They are not secret."
+  description = "Environment variables of the build, which are not secret, for example { PIP_INDEX_URL = \"https://pypi.example.com/simple/\" }."
   type        = map(string)
   default     = {}
 
@@ -37,24 +37,8 @@ variable "build_environment" {
   }
 }
 
-variable "bundle" {
-  description = "A zip file of function/ that another pipeline uploaded, gs://BUCKET/OBJECT.zip#GENERATION; Cloud Run mounts the configuration to it. The deployer and Cloud Functions' service agent must be able to read it. null: Terraform packs the zip file on the machine that plans; to apply a saved plan on another machine, copy the folder .terraform there too."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
-    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION (gcloud storage ls --all-versions prints it). Without the generation, another principal could replace the code after its review."
-  }
-
-  validation {
-    condition     = var.bundle == null || var.image == null
-    error_message = "bundle: Forbidden: together with image: both are the function's code."
-  }
-}
-
 variable "ca_administrator" {
-  description = "The principal that makes CA certificates with signerctl, user:EMAIL or serviceAccount:EMAIL. It has a right on the keys of all signers, but only until ca_administrator_until, and each of its signatures raises an alert."
+  description = "The principal that makes CA certificates with signerctl, for example user:alice@example.com. It may sign only until ca_administrator_until, and each of its signatures raises an alert."
   type        = string
 
   validation {
@@ -64,34 +48,18 @@ variable "ca_administrator" {
 }
 
 variable "ca_administrator_until" {
-  description = "The time until which ca_administrator may sign: RFC 3339, UTC, within the next 24 hours; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME, when you make a CA certificate: the next apply without it removes the right."
+  description = "The time until which ca_administrator may sign with all keys, for example 2026-11-26T18:00:00Z; null: only the function may sign. Give it on the command line, -var ca_administrator_until=TIME: the next apply without it removes the right."
   type        = string
   default     = null
 
   validation {
-    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && can(timecmp(var.ca_administrator_until, plantimestamp()))
-    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC, for example 2026-11-26T18:00:00Z."
-  }
-
-  validation {
-    condition     = try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, true)
-    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be within 24 hours from ${plantimestamp()}."
-  }
-}
-
-variable "ca_days_left" {
-  description = "The plan fails if a CA certificate expires in less than this number of days."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.ca_days_left >= 1 && floor(var.ca_days_left) == var.ca_days_left
-    error_message = "ca_days_left: Invalid value: ${var.ca_days_left}: must be a whole number of days, at least 1."
+    condition     = var.ca_administrator_until == null || can(regex("Z$", var.ca_administrator_until)) && try(timecmp(var.ca_administrator_until, plantimestamp()) > 0 && timecmp(var.ca_administrator_until, timeadd(plantimestamp(), "24h")) <= 0, false)
+    error_message = "ca_administrator_until: Invalid value: ${jsonencode(var.ca_administrator_until)}: must be an RFC 3339 time in UTC within 24 hours from ${plantimestamp()}."
   }
 }
 
 variable "callers" {
-  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same VPC Service Controls perimeter), internet (anywhere else; then only IAM limits the callers). For same-vpc and perimeter, the nodes must reach run.app by Private Google Access or Private Service Connect; otherwise the call comes from the internet."
+  description = "Where the clusters are: same-vpc (VPC networks of this project or its Shared VPC), perimeter (the same perimeter of VPC Service Controls), or internet (anywhere; only IAM limits the callers). For the first two, nodes reach run.app by Private Google Access or Private Service Connect."
   type        = string
 
   validation {
@@ -101,30 +69,28 @@ variable "callers" {
 }
 
 variable "clusters" {
-  description = "The clusters, at most 16, by a short name of your choice. access: gke-dns, gke-private, connect-gateway, or oidc for every other API server (structured authentication, EKS). server: its https URL; absent for gke-private, for which Terraform reads address and CA from the cluster in gke. certificate_authority: the API server's CA, PEM, for oidc. audience: for oidc, an unguessable audience of its own. Set exactly one of the attributes gke (a GKE cluster) and oidc (every other cluster): it describes the issuer of the cluster's service account tokens. exporter_network: host, or pod on GKE if the pod network needs no certificates of this signer."
+  description = "The clusters, at most 16, by a short name of your choice. infra/examples has one of each kind. Set exactly one of gke (a GKE cluster) and oidc (every other cluster): it is the issuer of the cluster's service account tokens."
   type = map(object({
-    access                   = string
-    address_ranges           = optional(list(string), [])
-    audience                 = optional(string)
-    certificate_authority    = optional(string)
-    cluster_domain           = optional(string, "cluster.local")
-    credential_id            = optional(string, "required")
-    exporter_network         = optional(string, "host")
-    exporter_service_account = optional(string, "csr-exporter")
-    fleet_project            = optional(string)
+    access                   = string                            # gke-dns, gke-private, connect-gateway, or oidc for every other API server
+    address_ranges           = optional(list(string), [])        # networks of all pods and nodes: ["10.0.0.0/8"]; empty: all addresses
+    audience                 = optional(string)                  # for access oidc: an unguessable audience of its own
+    certificate_authority    = optional(string)                  # for access oidc: the API server's CA, file("api-server.pem")
+    cluster_domain           = optional(string, "cluster.local") # of service names
+    credential_id            = optional(string, "required")      # waived: for Kubernetes before 1.32
+    exporter_network         = optional(string, "host")          # pod: on GKE, if the pod network needs no certificates of this signer
+    exporter_service_account = optional(string, "csr-exporter")  # in Kubernetes; each cluster of a GKE project needs its own
+    fleet_project            = optional(string)                  # for access connect-gateway; null: project
     gke = optional(object({
-      location       = string
-      name           = string
-      project        = string
-      project_number = string
+      location = string # "europe-west1"
+      name     = string # "prod"
+      project  = string # "example-clusters"
     }))
     oidc = optional(object({
-      issuer = string
-      jwks   = optional(string)
+      issuer = string           # the iss of the tokens: "https://kubernetes.default.svc.cluster.local"
+      jwks   = optional(string) # the issuer's keys, file("jwks.json"); null: Google fetches them from the issuer
     }))
-    server              = optional(string)
-    shared_trust_domain = optional(bool, false)
-    source              = optional(string)
+    server              = optional(string)      # https URL of the API server; absent for gke-private
+    shared_trust_domain = optional(bool, false) # whether the cluster may share a CA with other clusters that also allow it
   }))
 
   validation {
@@ -143,28 +109,16 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null)])
-    error_message = "clusters[*]: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => compact([cluster.gke == null ? "" : "gke", cluster.oidc == null ? "" : "oidc"]) })}: must have exactly one of gke and oidc, the issuer of its service account tokens: gke for GKE, oidc for every other cluster."
+    condition     = alltrue([for cluster in values(var.clusters) : (cluster.gke == null) != (cluster.oidc == null) && (cluster.gke != null || !startswith(cluster.access, "gke-"))])
+    error_message = "clusters[*]: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => compact([cluster.gke == null ? "" : "gke", cluster.oidc == null ? "" : "oidc"]) })}: must have exactly one of gke and oidc, the issuer of its service account tokens: gke for GKE, oidc for every other cluster. Access \"gke-dns\" and \"gke-private\" need gke; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.gke != null || !startswith(cluster.access, "gke-")])
-    error_message = "clusters[*].gke: Required value: must name the cluster's project, project number, location and name with access \"gke-dns\" and \"gke-private\"; access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex("^https://[^/?#@]+(/[^?#]*)?$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be an https URL without user, query or fragment. With access \"gke-private\" it must be absent: Terraform reads address and CA from the cluster in gke."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "gke-dns" || can(regex("^https://([a-z0-9-]+\\.)+gke\\.goog/?$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be the DNS-based endpoint with access \"gke-dns\", https://gke-....gke.goog: gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access != "connect-gateway" || can(regex("^https://connectgateway\\.googleapis\\.com/v1/projects/[0-9]+/locations/[a-z0-9-]+/${cluster.gke == null ? "memberships" : "gkeMemberships"}/[^/]+$", cluster.server))])
-    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME with access \"connect-gateway\"; for a cluster on GKE, gkeMemberships instead of memberships."
+    condition = alltrue([for cluster in values(var.clusters) : cluster.access == "gke-private" ? cluster.server == null : can(regex(lookup({
+      connect-gateway = "^https://connectgateway\\.googleapis\\.com/v1/projects/[0-9]+/locations/[a-z0-9-]+/${cluster.gke == null ? "memberships" : "gkeMemberships"}/[^/]+$"
+      gke-dns         = "^https://([a-z0-9-]+\\.)+gke\\.goog/?$"
+    }, cluster.access, "^https://[^/?#@]+(/[^?#]*)?$"), cluster.server))])
+    error_message = "clusters[*].server: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.server })}: must be an https URL without user, query or fragment; with access \"gke-dns\" the DNS-based endpoint, https://gke-....gke.goog (gcloud container clusters describe CLUSTER --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'); with \"connect-gateway\" https://connectgateway.googleapis.com/v1/projects/NUMBER/locations/LOCATION/memberships/NAME (gkeMemberships for GKE). With \"gke-private\" it must be absent, because Terraform reads address and CA from the cluster. Access is ${jsonencode({ for name, cluster in var.clusters : name => cluster.access })}."
   }
 
   validation {
@@ -175,13 +129,8 @@ variable "clusters" {
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 : cluster.audience == null])
-    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must be set with access \"oidc\" only, and be an audience of at least 16 characters that no other API server accepts, for example https://csr-signer.example.com/ followed by the output of uuidgen."
-  }
-
-  validation {
-    condition     = length(distinct(compact([for cluster in values(var.clusters) : cluster.audience]))) == length(compact([for cluster in values(var.clusters) : cluster.audience]))
-    error_message = "clusters[*].audience: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: each cluster must have its own, because a cluster accepts every token with its audience."
+    condition     = alltrue([for cluster in values(var.clusters) : cluster.access == "oidc" ? length(coalesce(cluster.audience, "-")) >= 16 && length([for other in values(var.clusters) : other if other.audience == cluster.audience]) == 1 : cluster.audience == null])
+    error_message = "clusters[*].audience: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.audience })}: must be set with access \"oidc\" only, and be an audience of at least 16 characters that no other API server accepts, for example https://csr-signer.example.com/ followed by the output of uuidgen. Each cluster must have its own."
   }
 
   validation {
@@ -195,18 +144,13 @@ variable "clusters" {
   }
 
   validation {
-    condition     = length(distinct([for name, cluster in var.clusters : coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name))])) == length(var.clusters)
-    error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => coalesce(cluster.source, try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)) })}: each cluster must have one entry, which can have several signers."
+    condition     = length(distinct([for name, cluster in var.clusters : try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name)])) == length(var.clusters)
+    error_message = "clusters: Duplicate value: ${jsonencode({ for name, cluster in var.clusters : name => try("${cluster.gke.project}/${cluster.gke.location}/${cluster.gke.name}", name) })}: each cluster must have one entry, which can have several signers."
   }
 
   validation {
-    condition     = alltrue([for cluster in values(var.clusters) : contains(["host", "pod"], cluster.exporter_network)])
-    error_message = "clusters[*].exporter_network: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: supported values: \"host\", \"pod\"."
-  }
-
-  validation {
-    condition     = alltrue([for cluster in values(var.clusters) : cluster.exporter_network != "pod" || cluster.gke != null])
-    error_message = "clusters[*].exporter_network: Invalid value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: must be \"host\" for a cluster without gke: only GKE's metadata server gives a pod its identity."
+    condition     = alltrue([for cluster in values(var.clusters) : contains(cluster.gke == null ? ["host"] : ["host", "pod"], cluster.exporter_network)])
+    error_message = "clusters[*].exporter_network: Unsupported value: ${jsonencode({ for name, cluster in var.clusters : name => cluster.exporter_network })}: supported values: \"host\"; for a cluster with gke also \"pod\", because only GKE's metadata server gives a pod its identity."
   }
 
   validation {
@@ -216,7 +160,7 @@ variable "clusters" {
 }
 
 variable "deployer" {
-  description = "Principal that applies this configuration, if it does not own the project. Terraform allows it to deploy as the function's account and to build as the build's account. null: no grant."
+  description = "Principal that applies this configuration, if it does not own the project, for example serviceAccount:terraform@example-signer.iam.gserviceaccount.com. Terraform allows it to deploy as the function's account and to build as the build's account. null: no grant."
   type        = string
   default     = null
 
@@ -227,7 +171,7 @@ variable "deployer" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Terraform lets the service agents of Google's services use it; so the deployer must be able to set the key's IAM policy. It must not be a signer's key."
+  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Never a signer's key. Terraform grants its use, so the deployer needs the right to set the key's IAM policy."
   type        = string
   default     = null
 
@@ -248,24 +192,8 @@ variable "exporter_namespace" {
   }
 }
 
-variable "further_invokers" {
-  description = "Service accounts, besides the exporters, that may call the function, serviceAccount:EMAIL each; normally none. The function still refuses callers that are not the cluster's exporter."
-  type        = set(string)
-  default     = []
-
-  validation {
-    condition     = length(setintersection(var.further_invokers, ["allUsers", "allAuthenticatedUsers"])) == 0
-    error_message = "further_invokers: Forbidden: allUsers and allAuthenticatedUsers: they would let anyone on the internet call the signer. Name single service accounts, serviceAccount:EMAIL; Terraform adds the exporters itself."
-  }
-
-  validation {
-    condition     = alltrue([for member in var.further_invokers : startswith(member, "all") || can(regex("^serviceAccount:[^@\\s:]+@[^@\\s:]+$", member))])
-    error_message = "further_invokers: Invalid value: ${jsonencode(var.further_invokers)}: must be single service accounts, serviceAccount:EMAIL; Cloud Run accepts no federated principal, and a group would hide who can call."
-  }
-}
-
 variable "image" {
-  description = "null: Terraform builds a Cloud Function from source. Otherwise an image of the same code by digest, REPOSITORY@sha256:DIGEST, which runs as a Cloud Run service. Prefer an image that was built in another project: the account of a build in project may write logs there, and could forge the function's records (docs/evidence.md)."
+  description = "Image of function/ by digest, REPOSITORY@sha256:DIGEST, to run as a Cloud Run service; null: Terraform builds a Cloud Function from source. Prefer an image that was built in another project: the account of a build could forge the function's records (docs/evidence.md)."
   type        = string
   default     = null
 
@@ -276,7 +204,7 @@ variable "image" {
 }
 
 variable "key_location" {
-  description = "Region of the key ring; null: location. A key cannot move: another region needs a new CA (docs/recovery.md)."
+  description = "Region of the key ring, for example europe-west4; null: location. A key cannot move: another region needs a new CA (docs/recovery.md)."
   type        = string
   default     = null
 
@@ -287,7 +215,7 @@ variable "key_location" {
 }
 
 variable "key_project" {
-  description = "Project of the keys, preferably one that holds nothing else, because an owner of the project can sign with its keys."
+  description = "Project of the keys, for example example-keys; preferably one that holds nothing else, because an owner of the project can sign with its keys."
   type        = string
 
   validation {
@@ -296,19 +224,15 @@ variable "key_project" {
   }
 }
 
+# modules/key validates it.
 variable "key_ring" {
   description = "Name of the key ring; you can never delete or rename it."
   type        = string
   default     = "csr-signer"
-
-  validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", var.key_ring))
-    error_message = "key_ring: Invalid value: \"${var.key_ring}\": must have at most 63 lower-case letters, digits and hyphens."
-  }
 }
 
 variable "labels" {
-  description = "Labels of all resources that can have labels."
+  description = "Labels of all resources that can have labels, for example { team = \"platform\" }."
   type        = map(string)
   default     = {}
 
@@ -319,7 +243,7 @@ variable "labels" {
 }
 
 variable "location" {
-  description = "Region of the function: the region of the clusters, or a near one. Keys and audit trail are there too, unless key_location and audit.location name other locations."
+  description = "Region of the function, for example europe-west1: the region of the clusters, or a near one. Keys and audit trail are there too, unless key_location and audit.location name other locations."
   type        = string
 
   validation {
@@ -345,13 +269,8 @@ variable "min_instances" {
   default     = null
 
   validation {
-    condition     = var.min_instances == null || try(var.min_instances >= 0 && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances, false)
-    error_message = "min_instances: Invalid value: ${jsonencode(var.min_instances)}: must be a whole number from 0 to max_instances."
-  }
-
-  validation {
-    condition     = var.network == null || var.min_instances != 0
-    error_message = "min_instances: Invalid value: 0: must be at least 1 with network: with Direct VPC egress, a new instance may need a minute until it reaches the API server, and pods wait at most 90 s."
+    condition     = var.min_instances == null || try(var.min_instances >= (var.network == null ? 0 : 1) && var.min_instances <= var.max_instances && floor(var.min_instances) == var.min_instances, false)
+    error_message = "min_instances: Invalid value: ${jsonencode(var.min_instances)}: must be a whole number from 0 to max_instances; with network at least 1: with Direct VPC egress, a new instance may need a minute until it reaches the API server, and pods wait at most 90 s."
   }
 }
 
@@ -368,12 +287,12 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Direct VPC egress, for API servers at private addresses: names of network and subnetwork of the function's region (of a Shared VPC their full names, projects/HOST/..., and Cloud Run's service agent needs roles/compute.networkUser there), network tags, and the traffic that uses it: private-ranges-only, or all-traffic, which needs Cloud NAT or Private Google Access for public addresses."
+  description = "Direct VPC egress, for API servers at private addresses, for example { network = \"main\", subnetwork = \"functions\" }; null: none."
   type = object({
-    egress     = optional(string, "private-ranges-only")
-    network    = string
-    subnetwork = string
-    tags       = optional(list(string), [])
+    egress     = optional(string, "private-ranges-only") # all-traffic: also to public addresses, which then needs Cloud NAT or Private Google Access
+    network    = string                                  # of a Shared VPC the full name, projects/HOST/global/networks/N; Cloud Run's service agent needs roles/compute.networkUser there
+    subnetwork = string                                  # in the function's region; of a Shared VPC the full name, projects/HOST/regions/R/subnetworks/S
+    tags       = optional(list(string), [])              # network tags, for firewall rules
   })
   default = null
 
@@ -397,7 +316,7 @@ variable "network" {
 }
 
 variable "profiles" {
-  description = "Your own profiles, YAML by file name (docs/profiles.md); a signer names them as profile.name."
+  description = "Your own profiles (docs/profiles.md), YAML by file name, for example { \"postgresql.yaml\" = file(\"postgresql.yaml\") }; a signer names the file in profile.name."
   type        = map(string)
   default     = {}
 
@@ -408,13 +327,13 @@ variable "profiles" {
 
   validation {
     # The function loads a profile only from the document's own folder, and Cloud Run mounts each file in its own folder.
-    condition     = var.image == null && var.bundle == null || length(var.profiles) == 0
-    error_message = "profiles: Forbidden: together with image or bundle, because these contain their profiles: put the file into function/csr_signer/profiles before you build or pack, and name it in signers without its ending."
+    condition     = var.image == null || length(var.profiles) == 0
+    error_message = "profiles: Forbidden: together with image, which contains its profiles: put the file into function/csr_signer/profiles before you build the image, and name it in signers without its ending."
   }
 }
 
 variable "project" {
-  description = "Project of the function and of the exporters' identities."
+  description = "Project of the function and of the exporters' identities, for example example-signer."
   type        = string
 
   validation {
@@ -423,18 +342,8 @@ variable "project" {
   }
 }
 
-variable "project_number" {
-  description = "Number of the project; names of workload identity pools and of Google's buckets contain it."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[0-9]+$", var.project_number))
-    error_message = "project_number: Invalid value: \"${var.project_number}\": must be digits: gcloud projects describe PROJECT --format='value(projectNumber)'."
-  }
-}
-
 variable "retired_signers" {
-  description = "Signers that you removed, by name: move a signer's entry here from signers. Its key stays, because the certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key that key_version names and Terraform did not create."
+  description = "Signers that you removed: move an entry here from signers. Its key stays, because certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key in key_version that Terraform did not create."
   type = map(object({
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
     key_version      = optional(string)
@@ -448,27 +357,8 @@ variable "retired_signers" {
   }
 }
 
-variable "service_perimeter" {
-  description = "A perimeter of VPC Service Controls, accessPolicies/A/servicePerimeters/P, and the numbers of the projects to add to it, as the last step of the apply: the function's, the keys' and the clusters'. Its restricted services must include run.googleapis.com and cloudkms.googleapis.com. null: no perimeter."
-  type = object({
-    name            = string
-    project_numbers = set(string)
-  })
-  default = null
-
-  validation {
-    condition     = alltrue([for number in try(var.service_perimeter.project_numbers, []) : can(regex("^[0-9]+$", number))])
-    error_message = "service_perimeter.project_numbers: Invalid value: ${jsonencode(try(var.service_perimeter.project_numbers, null))}: must be digits each: gcloud projects describe PROJECT --format='value(projectNumber)'."
-  }
-
-  validation {
-    condition     = var.service_perimeter == null || can(regex("^accessPolicies/[0-9]+/servicePerimeters/[A-Za-z0-9_]+$", var.service_perimeter.name))
-    error_message = "service_perimeter.name: Invalid value: ${jsonencode(try(var.service_perimeter.name, null))}: must be the full name, accessPolicies/A/servicePerimeters/P."
-  }
-}
-
 variable "shared_projects" {
-  description = "Projects that another deployment of this module uses too, and owns: it makes the settings that a project has only once, and this one does not, so that destroying this one takes nothing away. They are the audit log settings of key_project, the right of Cloud Monitoring's agent in audit.project, the link between these two, and the rights of the service agents of project on encryption_key. For example [\"example-audit\", \"example-keys\"]."
+  description = "Projects whose settings another deployment owns, because a project has them only once, for example [\"example-audit\", \"example-keys\"]: Cloud KMS's audit log settings, the metrics scope's link to key_project, and the rights of Google's service agents. The first deployment has none."
   type        = set(string)
   default     = []
 
@@ -479,24 +369,24 @@ variable "shared_projects" {
 }
 
 variable "signers" {
-  description = "The signers, by a name of your choice; a signer's key has the same name. ca_certificate: null at first, so that Terraform makes the key; then the PEM that signerctl made with the key. key_version: null for version 1 of the signer's own key. approve: false if another approver decides. lifetime, deferral_limit: such as 90d or 5m; a lifetime is at most the profile's. profile.namespaces: the namespaces that the cluster uses, for calico-enterprise and for calico before 3.31."
+  description = "The signers, by a name of your choice; a signer's key has the same name."
   type = map(object({
-    approve        = optional(bool, true)
-    ca_certificate = optional(string)
-    cluster        = string
-    deferral_limit = optional(string)
-    key_algorithm  = optional(string, "EC_SIGN_P384_SHA384")
-    key_version    = optional(string)
-    lifetime       = optional(string)
+    approve        = optional(bool, true)                    # false: another approver decides
+    ca_certificate = optional(string)                        # null at first, so that Terraform makes the key; then what signerctl made, file("ca.pem")
+    cluster        = string                                  # its name in clusters
+    deferral_limit = optional(string)                        # CSR age at which a deferral becomes a refusal: "10m"; null: 5m
+    key_algorithm  = optional(string, "EC_SIGN_P384_SHA384") # or RSA_SIGN_PKCS1_3072_SHA256 for old clients
+    key_version    = optional(string)                        # projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; null: version 1 of its own key
+    lifetime       = optional(string)                        # of certificates: "90d"; null: the profile's, which is also the maximum
     profile = object({
-      name       = string
-      namespaces = optional(set(string), [])
-      release    = optional(string)
+      name       = string                    # calico, calico-enterprise, or a file name in profiles
+      namespaces = optional(set(string), []) # that the cluster uses, for calico-enterprise and for calico before 3.31: ["calico-apiserver", "calico-system"]
+      release    = optional(string)          # "3.31"
     })
-    protection_level = optional(string, "HSM")
-    signature_hash   = optional(string)
-    signer_name      = string
-    trust_bundle     = optional(string)
+    protection_level = optional(string, "HSM") # or HSM_SINGLE_TENANT; SOFTWARE only for trials
+    signature_hash   = optional(string)        # SHA256, SHA384 or SHA512, only for a raw RSA key
+    signer_name      = string                  # "csr-signer.example.com/calico"
+    trust_bundle     = optional(string)        # the CAs that relying parties trust, file("trust.pem"); null: ca_certificate
   }))
 
   validation {
@@ -505,13 +395,8 @@ variable "signers" {
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name))])
-    error_message = "signers[*].signer_name: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}: must be DOMAIN/NAME with a dot in DOMAIN, such as example.com/calico."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
-    error_message = "signers[*].signer_name: Forbidden: names below kubernetes.io and k8s.io, which belong to Kubernetes: use your own domain; got ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}."
+    condition     = alltrue([for signer in values(var.signers) : can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+/[A-Za-z0-9._:/-]{1,317}$", signer.signer_name)) && !can(regex("^([a-z0-9-]+\\.)*(kubernetes|k8s)\\.io/", signer.signer_name))])
+    error_message = "signers[*].signer_name: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signer_name })}: must be DOMAIN/NAME with a dot in DOMAIN, such as example.com/calico. Use your own domain: names below kubernetes.io and k8s.io belong to Kubernetes."
   }
 
   validation {
@@ -520,18 +405,13 @@ variable "signers" {
   }
 
   validation {
-    condition     = var.image != null || var.bundle != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
+    condition     = var.image != null || alltrue([for signer in values(var.signers) : contains(concat(["calico", "calico-enterprise"], keys(var.profiles)), signer.profile.name)])
     error_message = "signers[*].profile.name: Not found: ${jsonencode({ for name, signer in var.signers : name => signer.profile.name })}: must be \"calico\", \"calico-enterprise\", or a file name in profiles: ${jsonencode(keys(var.profiles))}."
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.profile.release != null || !contains(["calico", "calico-enterprise"], signer.profile.name)])
-    error_message = "signers[*].profile.release: Required value: must name the release with the profiles calico and calico-enterprise, such as 3.31, because components of different releases request different names; got ${jsonencode({ for name, signer in var.signers : name => signer.profile })}."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.profile.release == null || can(regex("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$", signer.profile.release))])
-    error_message = "signers[*].profile.release: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.profile.release })}: must be MAJOR.MINOR, such as 3.31."
+    condition     = alltrue([for signer in values(var.signers) : signer.profile.release == null ? !contains(["calico", "calico-enterprise"], signer.profile.name) : can(regex("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$", signer.profile.release))])
+    error_message = "signers[*].profile.release: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.profile.release })}: must be MAJOR.MINOR, such as 3.31. The profiles calico and calico-enterprise require it, because components of different releases request different names."
   }
 
   validation {
@@ -548,23 +428,13 @@ variable "signers" {
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/[a-z0-9.:-]+/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
-    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be the full name, projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version."
+    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || can(regex("^projects/${var.key_project}/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+/cryptoKeyVersions/[1-9][0-9]*$", signer.key_version))])
+    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be the full name, projects/${var.key_project}/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; an asymmetric key has no primary version. It must be in key_project: in another project, the function gets no grant, and the audit trail sees no signature."
   }
 
   validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.key_version == null || startswith(coalesce(signer.key_version, "-"), "projects/${var.key_project}/")])
-    error_message = "signers[*].key_version: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.key_version })}: must be in key_project (${var.key_project}): in another project, the function gets no grant, and the audit trail sees no signature. Use a key of ${var.key_project}, or change key_project."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") == (signer.signature_hash != null)])
+    condition     = alltrue([for signer in values(var.signers) : startswith(signer.key_algorithm, "RSA_SIGN_RAW_") ? contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-")) : signer.signature_hash == null])
     error_message = "signers[*].signature_hash: Invalid value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: must be SHA256, SHA384 or SHA512 for a raw key (RSA_SIGN_RAW_PKCS1_*), which has no fixed hash, and absent for every other key. Prefer a key that is not raw."
-  }
-
-  validation {
-    condition     = alltrue([for signer in values(var.signers) : signer.signature_hash == null || contains(["SHA256", "SHA384", "SHA512"], coalesce(signer.signature_hash, "-"))])
-    error_message = "signers[*].signature_hash: Unsupported value: ${jsonencode({ for name, signer in var.signers : name => signer.signature_hash })}: supported values: \"SHA256\", \"SHA384\", \"SHA512\"."
   }
 
   validation {
@@ -608,14 +478,8 @@ variable "signers" {
   }
 }
 
-variable "source_folder" {
-  description = "Folder of the function's source; null: function/ next to this folder."
-  type        = string
-  default     = null
-}
-
 variable "worker_pool" {
-  description = "Private pool of Cloud Build that builds the function's image, projects/P/locations/L/workerPools/W, for example because a perimeter of VPC Service Controls demands it; null: Google's shared pool."
+  description = "Private pool of Cloud Build that builds the function's image, projects/P/locations/L/workerPools/W; null: Google's shared pool. If P is another project, Cloud Functions' service agent needs roles/cloudbuild.customworkers.builder there (infra/README.md)."
   type        = string
   default     = null
 

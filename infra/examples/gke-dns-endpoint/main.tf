@@ -12,20 +12,18 @@ module "signer" {
   ca_administrator_until = var.ca_administrator_until
   # Only the exporter's account may call the function. To keep other callers off its address too, use "perimeter", or
   # "same-vpc" with `network` as in the example gke-private-endpoint.
-  callers        = "internet"
-  key_project    = "example-keys"
-  location       = "europe-west1"
-  project        = "example-signer"
-  project_number = "123456789012"
+  callers     = "internet"
+  key_project = "example-keys"
+  location    = "europe-west1"
+  project     = "example-signer"
 
   clusters = {
     prod = {
       access = "gke-dns"
       gke = {
-        location       = "europe-west1"
-        name           = "prod"
-        project        = "example-clusters"
-        project_number = "210987654321"
+        location = "europe-west1"
+        name     = "prod"
+        project  = "example-clusters"
       }
       # https:// and what this prints: gcloud container clusters describe prod --location=europe-west1 --project=example-clusters \
       #   --format='value(controlPlaneEndpointsConfig.dnsEndpointConfig.endpoint)'

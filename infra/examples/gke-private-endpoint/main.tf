@@ -16,16 +16,14 @@ module "signer" {
   key_project            = "example-keys"
   location               = "europe-west1"
   project                = "example-signer"
-  project_number         = "123456789012"
 
   clusters = {
     prod = {
       access = "gke-private"
       gke = {
-        location       = "europe-west1"
-        name           = "prod"
-        project        = "example-clusters"
-        project_number = "210987654321"
+        location = "europe-west1"
+        name     = "prod"
+        project  = "example-clusters"
       }
     }
   }

@@ -24,7 +24,6 @@ module "signer" {
   key_project            = "example-keys"
   location               = "europe-west1"
   project                = "example-signer"
-  project_number         = "123456789012"
 
   clusters = {
     site = {

@@ -93,7 +93,7 @@ resource "google_monitoring_alert_policy" "found" {
   }
 
   documentation {
-    content   = "${each.value.text}\n\nThe entries:\n\n```\n${local.filters[each.key]}```\n"
+    content   = "${each.value.text}\n\nThe entries${local.short_filters[each.key] == local.filters[each.key] ? "" : ", also those of other keys"}:\n\n```\n${local.short_filters[each.key]}```\n"
     mime_type = "text/markdown"
   }
 

@@ -22,4 +22,8 @@ locals {
     for file in fileset("${path.module}/filters", "*.txt") :
     trimsuffix(file, ".txt") => templatefile("${path.module}/filters/${file}", local.filter_values)
   }
+  # For texts, which Google limits to 8192 characters: any key instead of the list.
+  short_filters = {
+    for name in keys(local.filters) : name => templatefile("${path.module}/filters/${name}.txt", merge(local.filter_values, { keys = ".+" }))
+  }
 }

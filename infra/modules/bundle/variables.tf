@@ -19,6 +19,6 @@ variable "source_folder" {
 
   validation {
     condition     = fileexists("${var.source_folder}/main.py") && fileexists("${var.source_folder}/requirements.txt")
-    error_message = "source_folder: Invalid value: \"${var.source_folder}\": must contain main.py and requirements.txt. If the module's source is an absolute path, Terraform copies the module without function/: use a relative path (../kms-csr-signer/infra), or set source_folder."
+    error_message = "source_folder: Invalid value: \"${var.source_folder}\": must contain main.py and requirements.txt. If the module's source is an absolute path, Terraform copies the module without function/: use a relative path (../kms-csr-signer/infra)."
   }
 }

@@ -8,15 +8,13 @@ resource "google_service_account" "build" {
 }
 
 locals {
-  # A repository keeps its key. So another key means another repository, which exists beside the old one until the function
-  # runs from it.
-  repository = join("-", compact([var.name, try(substr(sha256(var.encryption_key), 0, 8), null)]))
+  key_hash = var.encryption_key == null ? "" : substr(sha256(var.encryption_key), 0, 8)
 }
 
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
   location      = var.location
-  repository_id = local.repository
+  repository_id = join("-", compact([var.name, local.key_hash])) # a repository keeps its key
   format        = "DOCKER"
   description   = "Images of ${var.name}, as built from its source."
   kms_key_name  = var.encryption_key
@@ -42,6 +40,7 @@ resource "google_artifact_registry_repository" "images" {
   }
 
   lifecycle {
+    # The function runs from the old repository until it is built again.
     create_before_destroy = true
   }
 }

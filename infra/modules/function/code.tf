@@ -1,10 +1,8 @@
 # A principal that can write here can change the signer's code.
 resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_62:reads and writes are in the Data Access audit log, which bucket logs would only repeat
-  count = var.bundle == null ? 1 : 0
-
   project                     = var.project
-  name                        = "${var.project}-${var.name}-source"
+  name                        = "${var.project}-${var.name}-${substr(sha256(var.location), 0, 6)}" # the region's name is too long
   location                    = var.location
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
@@ -31,31 +29,33 @@ resource "google_storage_bucket" "source" {
       default_kms_key_name = encryption.value
     }
   }
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # With the same content, a second apply builds nothing; any change causes a new object and a new build.
 resource "google_storage_bucket_object" "source" {
-  count = var.bundle == null ? 1 : 0
-
-  bucket = google_storage_bucket.source[0].name
-  name   = var.archive.name
+  bucket = google_storage_bucket.source.name
+  # An object keeps the key that it was encrypted with, and a later build reads it again. So another key means another object.
+  name   = join("/", compact([local.key_hash, var.archive.name]))
   source = var.archive.path
-  # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the old
-  # object must still be there. So Terraform deletes no object; create_before_destroy would also apply to the bucket, whose
-  # name is taken.
-  deletion_policy = "ABANDON"
 
   lifecycle {
-    # An object keeps the key that it was encrypted with, and a later build reads the object again.
-    replace_triggered_by = [google_storage_bucket.source[0].encryption]
+    # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the
+    # old object is still there.
+    create_before_destroy = true
   }
 }
 
-locals {
-  given = var.bundle == null ? null : regex("^gs://([^/]+)/(.+)#([0-9]+)$", var.bundle)
-  source = var.bundle == null ? {
-    bucket     = google_storage_bucket.source[0].name
-    object     = google_storage_bucket_object.source[0].name
-    generation = google_storage_bucket_object.source[0].generation
-  } : { bucket = local.given[0], object = local.given[1], generation = tonumber(local.given[2]) }
+# Until 0.2.0, both had a count.
+moved {
+  from = google_storage_bucket.source[0]
+  to   = google_storage_bucket.source
+}
+
+moved {
+  from = google_storage_bucket_object.source[0]
+  to   = google_storage_bucket_object.source
 }

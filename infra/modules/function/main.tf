@@ -17,9 +17,9 @@ resource "google_cloudfunctions2_function" "this" {
 
     source {
       storage_source {
-        bucket     = local.source.bucket
-        object     = local.source.object
-        generation = local.source.generation
+        bucket     = google_storage_bucket.source.name
+        object     = google_storage_bucket_object.source.name
+        generation = google_storage_bucket_object.source.generation
       }
     }
 
@@ -56,21 +56,6 @@ resource "google_cloudfunctions2_function" "this" {
         network    = direct_vpc_network_interface.value.network
         subnetwork = direct_vpc_network_interface.value.subnetwork
         tags       = direct_vpc_network_interface.value.tags
-      }
-    }
-
-    dynamic "secret_volumes" {
-      for_each = var.files
-
-      content {
-        mount_path = secret_volumes.value.folder
-        project_id = var.project
-        secret     = secret_volumes.value.secret
-
-        versions {
-          path    = secret_volumes.key
-          version = secret_volumes.value.version
-        }
       }
     }
   }

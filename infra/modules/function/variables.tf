@@ -1,32 +1,15 @@
 variable "archive" {
-  description = "The zip file to build from, which has the documents too: path on this machine, and name of the object. null if bundle is set."
+  description = "The zip file to build from, which has the documents too: path on this machine, and name of the object."
   type = object({
     name = string
     path = string
   })
-  default = null
-
-  validation {
-    condition     = (var.archive == null) != (var.bundle == null)
-    error_message = "archive: Required value: must set exactly one of archive and bundle."
-  }
 }
 
 variable "build_environment" {
   description = "Environment variables of the build."
   type        = map(string)
   default     = {}
-}
-
-variable "bundle" {
-  description = "A zip file of function/ that another pipeline uploaded: gs://BUCKET/OBJECT#GENERATION. null: Terraform uploads archive."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.bundle == null || can(regex("^gs://[^/#]+/[^#]+\\.zip#[0-9]+$", var.bundle))
-    error_message = "bundle: Invalid value: ${jsonencode(var.bundle)}: must be gs://BUCKET/OBJECT.zip#GENERATION. Without the generation, another principal could replace the code after its review."
-  }
 }
 
 variable "callers" {
@@ -59,16 +42,6 @@ variable "encryption_key" {
   description = "Key of Cloud KMS that encrypts source and image at rest; null: Google's own keys."
   type        = string
   default     = null
-}
-
-variable "files" {
-  description = "Documents to mount from Secret Manager, by file name (modules/documents). Empty if the zip file has them."
-  type = map(object({
-    folder  = string
-    secret  = string
-    version = string
-  }))
-  default = {}
 }
 
 variable "invokers" {

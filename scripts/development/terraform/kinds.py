@@ -192,7 +192,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         encrypted=("encryption.0.default_kms_key_name", ("storage",)),
     ),
     "google_storage_bucket_object": Kind(
-        id="{bucket}/{name}", force_new=("bucket", "name", "source"), parent="{bucket}", adopts=True
+        id="{bucket}/{name}", force_new=("bucket", "name", "source"), parent="{bucket}"
     ),
     "time_sleep": Kind(id="", force_new=("triggers",)),
 }

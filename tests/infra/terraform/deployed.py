@@ -25,12 +25,7 @@ IMAGE: Final = f"images.example.com/csr-signer@sha256:{64 * '0'}"
 CLUSTERS: Final[Variables] = {
     "prod": {
         "access": "gke-dns",
-        "gke": {
-            "location": "europe-west1",
-            "name": "prod",
-            "project": "example-clusters",
-            "project_number": "210987654321",
-        },
+        "gke": {"location": "europe-west1", "name": "prod", "project": "example-clusters"},
         "server": "https://gke-0123456789abcdef-210987654321.europe-west1.gke.goog",
     },
     "site": {
@@ -67,7 +62,6 @@ BASE: Final[Variables] = {
     "key_project": "example-keys",
     "location": "europe-west1",
     "project": "example-signer",
-    "project_number": "123456789012",
     "signers": SIGNERS,
 }
 

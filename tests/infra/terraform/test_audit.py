@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.paths import DOCS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,6 +31,13 @@ def test_labels_reach_the_alerts(planned: Mapping[str, Plan]) -> None:
     policies = planned["hardened"].of_type("google_monitoring_alert_policy")
     assert policies
     assert [address for address, values in policies.items() if values["user_labels"] != {"team": "platform"}] == []
+
+
+def test_the_page_on_costs_counts_the_conditions_of_alerts(planned: Mapping[str, Plan]) -> None:
+    """Google bills each condition of an alert policy."""
+    policies = planned["deployed"].of_type("google_monitoring_alert_policy").values()
+    number = sum(len(values["conditions"]) for values in policies)
+    assert f"{number} conditions of alert policies" in (DOCS / "cost.md").read_text(encoding="utf-8")
 
 
 def test_the_use_of_a_retired_key_raises_the_alert(planned: Mapping[str, Plan]) -> None:

@@ -93,18 +93,6 @@ def test_the_service_loads_its_mounted_documents(planned: Mapping[str, Plan], tm
     assert len(loaded_from(secrets, planned["from_an_image"], named, tmp_path).signers) == 2
 
 
-def test_the_function_loads_its_mounted_documents(planned: Mapping[str, Plan], tmp_path: Path) -> None:
-    """With a bundle of another pipeline, the loader finds all documents where the function's revision mounts them."""
-    plan = planned["bundle_of_another_pipeline"]
-    config = plan.one("google_cloudfunctions2_function")["service_config"][0]
-    secrets = {
-        f"{volume['mount_path']}/{volume['versions'][0]['path']}": volume["secret"]
-        for volume in config["secret_volumes"]
-    }
-    named = config["environment_variables"]["CSR_SIGNER_CONFIGURATION"]
-    assert len(loaded_from(secrets, plan, named, tmp_path).signers) == 2
-
-
 def loaded_from(secrets: Mapping[str, str], plan: Plan, configuration: str, folder: Path) -> loader.Configuration:
     """Loads the configuration from a folder with the contents of the secrets at their paths."""
     contents = {

@@ -95,7 +95,7 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     """A plan shows no order and no life cycle, so the test reads the files.
 
     Without it: a saved plan that another machine applies deletes the old source, and then fails; a new Cloud Run
-    service lacks the exporters' grants; the perimeter refuses the rest of the apply; a key has no alert yet.
+    service lacks the exporters' grants; a key has no alert yet.
     """
     modules = ROOT / "infra" / "modules"
     source = blocks(modules / "function" / "code.tf", "resource")["source"]
@@ -103,10 +103,8 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
     for name in ("function", "service"):
         invoke = blocks(modules / name / "main.tf", "resource")["invoke"]
         assert re.search(r"replace_triggered_by = \[google_\w+\.this\.id\]", invoke)
-    perimeter = blocks(ROOT / "infra" / "perimeter.tf", "resource")["this"]
-    assert {"module.audit", "module.function", "module.key", "module.service"} <= set(
-        re.findall(r"^    ([\w.]+),$", perimeter, re.MULTILINE)
-    )
+    # Terraform forgets the projects in a perimeter, and does not take them out.
+    assert "destroy = false" in (ROOT / "infra" / "perimeter.tf").read_text(encoding="utf-8")
     assert "depends_on" not in blocks(ROOT / "infra" / "function.tf", "module")["bundle"]
     # No principal can use a key before KMS records the use, and the alerts exist.
     assert "module.audit" in blocks(ROOT / "infra" / "keys.tf", "module")["key"].split("depends_on")[1]
@@ -117,15 +115,19 @@ def test_what_a_plan_cannot_show_is_in_the_code() -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "infra").rglob("*.tftest.hcl")), ids=lambda path: str(path.relative_to(ROOT))
 )
-def test_a_mocked_service_account_has_an_email(path: Path) -> None:
+def test_mocked_values_are_possible(path: Path) -> None:
     """The real provider refuses a service account's name without an email address; our double accepts any name."""
-    names = re.findall(r"serviceAccounts/([^\"/]*)\"", path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    names = re.findall(r"serviceAccounts/([^\"/]*)\"", text)
     email = re.compile(r"[a-z0-9-]+@[a-z0-9-]+\.iam\.gserviceaccount\.com")
     assert [name for name in names if not email.fullmatch(name)] == []
-    if re.search(r'^mock_provider "google" ', path.read_text(encoding="utf-8"), re.MULTILINE):
+    # Terraform 1.11 refuses a test file with a function in a mocked value.
+    mocked = re.findall(r"^( *)(?:mock|override)_\w+ [^\n]*\{\n(.*?)^\1\}", text, re.MULTILINE | re.DOTALL)
+    assert [body for _, body in mocked if re.search(r"\w\(", body)] == []
+    if re.search(r'^mock_provider "google" ', text, re.MULTILINE):
         used = re.compile(r'^resource "google_service_account" ', re.MULTILINE)
-        sources = [text.read_text(encoding="utf-8") for text in path.parents[1].glob("*.tf")]
-        assert names or not any(used.search(text) for text in sources), "the mock names no service account"
+        sources = [each.read_text(encoding="utf-8") for each in path.parents[1].glob("*.tf")]
+        assert names or not any(used.search(source) for source in sources), "the mock names no service account"
 
 
 def test_the_threat_model_names_existing_runs() -> None:

@@ -14,13 +14,14 @@ RUN = re.compile(r'^run "(\w+)" \{\n  # says: ([^\n]*)\n(.*?)^\}\n', re.MULTILIN
 # refused.tftest.hcl tests that Terraform refuses all of them. Each message costs a run of Terraform, so this test reads
 # only the messages of likely or dangerous mistakes.
 READ = (
-    "all_users_as_invoker",
     "ca_administrator_for_more_than_a_day",
+    "ca_certificate_that_expires_soon",
     "ca_certificate_that_is_expired",
     "key_version_of_another_project",
     "namespaces_that_anyone_could_create",
     "one_ca_in_two_clusters",
     "private_endpoint_at_another_address",
+    "private_endpoint_of_a_cluster_with_a_client_certificate",
     "private_endpoint_that_is_public",
     "private_key_beside_the_ca_certificate",
     "raw_key_without_signature_hash",

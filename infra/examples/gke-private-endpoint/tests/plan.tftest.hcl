@@ -5,13 +5,17 @@ mock_provider "time" {}
 mock_provider "google" {
   override_during = plan
 
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+
   mock_resource "google_service_account" {
     defaults = { unique_id = "104567890123456789012", name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
   }
 
   mock_data "google_container_cluster" {
     defaults = {
-      master_auth            = [{ cluster_ca_certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==" }]
+      master_auth            = [{ client_key = "", cluster_ca_certificate = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==" }]
       private_cluster_config = [{ private_endpoint = "10.0.0.2" }]
     }
   }

@@ -5,6 +5,10 @@ mock_provider "time" {}
 mock_provider "google" {
   override_during = plan
 
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+
   mock_resource "google_service_account" {
     defaults = { unique_id = "104567890123456789012", name = "projects/p/serviceAccounts/x@p.iam.gserviceaccount.com" }
   }

@@ -102,6 +102,11 @@ run "the_filters_are_filled_in" {
   command = plan
 
   assert {
+    condition     = strcontains(google_monitoring_alert_policy.found["foreign_key_use"].documentation[0].content, "The entries, also those of other keys:") && !strcontains(jsonencode([for policy in google_monitoring_alert_policy.found : policy.documentation]), "/cryptoKeys/calico")
+    error_message = "no text grows with the number of keys"
+  }
+
+  assert {
     condition     = alltrue([for filter in values(local.filters) : !can(regex("[$][{]", filter)) && length(filter) <= 20000])
     error_message = "every placeholder has a value, and no filter exceeds Cloud Logging's limit"
   }

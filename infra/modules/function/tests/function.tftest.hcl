@@ -30,7 +30,7 @@ run "planned" {
   command = plan
 
   assert {
-    condition     = google_storage_bucket.source[0].public_access_prevention == "enforced" && google_storage_bucket.source[0].uniform_bucket_level_access
+    condition     = google_storage_bucket.source.public_access_prevention == "enforced" && google_storage_bucket.source.uniform_bucket_level_access
     error_message = "the source bucket is private"
   }
 
@@ -72,48 +72,6 @@ run "all_users_as_invoker" {
   }
 
   expect_failures = [var.invokers]
-}
-
-run "bundle_of_another_pipeline" {
-  command = plan
-
-  variables {
-    archive       = null
-    bundle        = "gs://example-builds/csr-signer/1.2.zip#1700000000000000"
-    configuration = "/etc/csr-signer/configuration-yaml/configuration.yaml"
-    files         = { "configuration.yaml" = { folder = "/etc/csr-signer/configuration-yaml", secret = "csr-signer-configuration-yaml", version = "7" } }
-  }
-
-  assert {
-    condition     = google_cloudfunctions2_function.this.build_config[0].source[0].storage_source[0] == { bucket = "example-builds", generation = 1700000000000000, object = "csr-signer/1.2.zip" } && length(google_storage_bucket.source) == 0
-    error_message = "Google builds the given generation, and Terraform makes no bucket"
-  }
-
-  assert {
-    condition     = one(google_cloudfunctions2_function.this.service_config[0].secret_volumes).versions[0] == { path = "configuration.yaml", version = "7" }
-    error_message = "the configuration is mounted, by its version"
-  }
-}
-
-run "bundle_without_its_generation" {
-  command = plan
-
-  variables {
-    archive = null
-    bundle  = "gs://example-builds/csr-signer/1.2.zip"
-  }
-
-  expect_failures = [var.bundle]
-}
-
-run "no_code" {
-  command = plan
-
-  variables {
-    archive = null
-  }
-
-  expect_failures = [var.archive]
 }
 
 run "build_in_a_private_pool" {
