@@ -16,7 +16,7 @@ data "google_logging_project_cmek_settings" "audit" {
   depends_on = [google_project_service.audit]
 }
 
-# Terraform's error shows the next line.
+# Terraform's error shows the next line, with its comment.
 resource "google_kms_crypto_key_iam_member" "encrypt" { # A log bucket keeps its key: set audit.encryption_key to it, docs/upgrade.md.
   count = var.encryption_key == null ? 0 : 1
 

@@ -1,8 +1,8 @@
-"""Terraform without network: the real Terraform, with a double that knows only the providers' schemas.
+"""Terraform without network: the real Terraform, with doubles of the providers and of Google.
 
-The providers' programs would come from Terraform's registry; a test double replaces them. `schema` rebuilds the schema
-of resources and data sources from a pinned Python package, `small` has the schemas of the small providers, `plugin`
-serves them to Terraform, and `environment` sets up a copy of the tree in which Terraform finds them. This detects
-missing, unknown and wrongly typed arguments and, with mocked providers, computes plans. It does not cover the
-providers' own checks of values, or Google's APIs.
+The providers' programs would come from Terraform's registry; test doubles replace them. `schema` rebuilds the schema of
+resources and data sources from a pinned Python package, and `small` has the schemas of the small providers. `plugin`
+serves them to Terraform, `resources` plans and applies, `kinds` says what replaces a resource, and `google` keeps what
+exists. `environment` makes a copy of the tree that tests may change. The doubles do not cover the providers' own checks
+of values, or most rules of Google's APIs.
 """

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from development import apart
 from development.lock import ROOT, TERRAFORM
@@ -95,11 +95,9 @@ def workspace(folder: Path) -> Iterator[Workspace]:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=variables
     ) as doubles:
-        assert doubles.stdin is not None
-        assert doubles.stdout is not None
-        made.attached.write_text(doubles.stdout.readline(), encoding="utf-8")
+        made.attached.write_text(cast("IO[str]", doubles.stdout).readline(), encoding="utf-8")
         yield made
-        doubles.stdin.close()
+        cast("IO[str]", doubles.stdin).close()
 
 
 def _copy_name(source: str, target: str) -> None:

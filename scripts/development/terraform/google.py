@@ -1,7 +1,7 @@
 """A double of Google's APIs behind the providers' doubles: it keeps what exists, and refuses what Google refuses.
 
-It knows what the change of a running deployment can break: names that are taken, missing parents, and resources that use an
-encryption key or are deployed without the rights for it.
+It knows what the change of a running deployment can break: names that are taken, missing parents, missing rights of a
+build or a service, and encryption keys without a right.
 """
 
 import json
@@ -64,8 +64,7 @@ class World:
                 _refuse_another_key(objects.get(name, {}).get("values"), planned)
             made = _made(kind, planned, name)
             parent = _name(KINDS[kind].parent or "", planned)
-            # What a resource holds is encrypted with the key that it had when the content was written.
-            uses = _encrypting(planned, kind) or objects.get(parent, {}).get("uses", [])
+            uses = objects[parent]["uses"] if KINDS[kind].content else _encrypting(planned, kind)
             objects[name] = {"kind": kind, "parent": parent, "uses": uses, "values": made}
             return made
 

@@ -1,7 +1,7 @@
 """The types of Google's resources that infra/ creates: their names, what replaces them, and their import IDs.
 
-From the source of the google provider (7.x, `google/services/*/resource_*.go`: `ForceNew`, the formats of `ParseImportId`,
-`SetId`), for the arguments that infra/ sets.
+For the arguments that infra/ sets, from the source of the google provider 7.x, google/services/*/resource_*.go:
+`ForceNew`, the formats of `ParseImportId`, and `SetId`.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ class Kind:
         imported: The IDs that `terraform import` accepts, as a regular expression; its groups become attributes.
         unread: Attributes that neither an import nor a refresh sets.
         parent: The resource whose deletion also deletes this one.
+        content: Whether it is encrypted with the key that the parent had when it was written.
         adopts: Whether creating an existing resource succeeds.
         keeps: Whether the resource survives its deletion.
         encrypted: Path of the encryption key; and the services whose agents use the key.
@@ -30,6 +31,7 @@ class Kind:
     imported: str | None = None
     unread: tuple[str, ...] = ()
     parent: str | None = None
+    content: bool = False
     adopts: bool = False
     keeps: bool = False
     encrypted: tuple[str, tuple[str, ...]] | None = None
@@ -175,6 +177,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         id="{secret}/versions/{serial}",
         force_new=("secret", "secret_data"),
         parent="{secret}",
+        content=True,
         adopts=True,
         computed={"version": "{serial}"},
     ),
@@ -192,7 +195,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         encrypted=("encryption.0.default_kms_key_name", ("storage",)),
     ),
     "google_storage_bucket_object": Kind(
-        id="{bucket}/{name}", force_new=("bucket", "name", "source"), parent="{bucket}"
+        id="{bucket}/{name}", force_new=("bucket", "name", "source"), parent="{bucket}", content=True, adopts=True
     ),
     "time_sleep": Kind(id="", force_new=("triggers",)),
 }

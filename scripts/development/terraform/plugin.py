@@ -1,15 +1,17 @@
 """The doubles of all providers in one process: `python -m development.terraform.plugin FOLDER`.
 
 It implements the part of Terraform's plugin protocol 6 that our tests need: it returns the schema, accepts every
-configuration, plans and applies. Terraform attaches to the sockets that the first line of output names, as to a provider in
-a debugger. So no command starts and ends processes of its own, a third of the CPU time. The program ends when its input
-does. It runs in the virtual environment of scripts/requirements-terraform.txt, so it imports modules from there by name.
+configuration, plans and applies. Terraform attaches to the sockets that the first line of output names, as to a
+provider in a debugger: starting the providers for each command would take a third of the CPU time. The program ends
+when its input ends. It runs in the virtual environment of scripts/requirements-terraform.txt, and imports modules from
+there by name.
 """
 
 import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +64,7 @@ def provider(pb: Any, rpc: Any, schema: dict[str, Any], world: google.World) -> 
             data_source_schemas=schemas("data"),
         )
 
-    answers = {
+    answers: dict[str, Callable[..., Any]] = {
         "GetMetadata": metadata,
         "GetProviderSchema": whole,
         "ValidateProviderConfig": lambda *_: pb.ValidateProviderConfig.Response(),

@@ -1,7 +1,7 @@
 """The provider's part of `plan`, `apply`, `import` and `refresh`, in Terraform's plugin protocol 6.
 
-Plans as the provider's SDK does: a computed attribute is unknown until the apply creates the resource, and a change of an
-argument that the table of `google` lists replaces the resource. `google` keeps what exists.
+Plans as the provider's SDK does: a computed attribute is unknown until the apply creates the resource, and a change of
+an argument in `KINDS[...].force_new` replaces the resource. `google` keeps what exists.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""`terraform` for the commands of docs/install.md: the real Terraform, with the doubles of its providers and of Google."""
+"""`terraform` for the commands of docs/install.md: the real Terraform, with doubles of its providers and of Google."""
 
 from __future__ import annotations
 

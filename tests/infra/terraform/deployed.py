@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from development.terraform.environment import Workspace
 
-Variables: TypeAlias = "Mapping[str, Any]"
+Variables: TypeAlias = dict[str, Any]
 
 TESTS: Final = ROOT / "infra" / "tests"
 KEY: Final = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
@@ -71,12 +71,14 @@ class Run:
     """What a run of Terraform said.
 
     Attributes:
-        planned: The actions of the plan by address, such as `update` or `replace`; without reads.
+        planned: The actions of the plan by address, such as `update` or `replace`.
+        deferred: The data sources that only the apply reads.
         events: What the apply did, in order: `start` or `complete`, the action and the address.
         errors: The errors, with the line of the file that they show.
     """
 
     planned: Mapping[str, str]
+    deferred: Sequence[str]
     events: Sequence[tuple[str, str, str]]
     errors: Sequence[str]
 
@@ -171,13 +173,15 @@ class Deployment:
 
 
 def _parsed(lines: Sequence[Mapping[str, Any]]) -> Run:
-    planned = {}
-    for line in lines:
-        if line["type"] == "planned_change" and line["change"]["action"] != "read":
-            planned[line["change"]["resource"]["addr"]] = line["change"]["action"]
+    planned = {
+        line["change"]["resource"]["addr"]: line["change"]["action"]
+        for line in lines
+        if line["type"] == "planned_change"
+    }
     diagnostics = [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
     return Run(
-        planned=planned,
+        planned={address: action for address, action in planned.items() if action != "read"},
+        deferred=[address for address, action in planned.items() if action == "read"],
         events=[
             (line["type"].removeprefix("apply_"), line["hook"]["action"], line["hook"]["resource"]["addr"])
             for line in lines

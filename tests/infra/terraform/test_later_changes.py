@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,10 @@ UNINSTALLED: Final = (
     "module.audit[0].google_kms_crypto_key_iam_member.encrypt",
 )
 SOON: Final = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+WITHOUT_CA: Final = {
+    "ca_administrator_until": SOON,
+    "signers": {name: {**signer, "ca_certificate": None} for name, signer in SIGNERS.items()},
+}
 SECOND: Final = {
     "clusters": {"edge": CLUSTERS["site"]},
     "key_ring": "edge-signer",
@@ -68,7 +73,7 @@ def change(deployment: Deployment, variables: Variables) -> Run:
 
 def assert_order(run: Run, *steps: tuple[str, str]) -> None:
     """Each step is complete before the next one starts."""
-    for (action, address), (following, of) in zip(steps, steps[1:], strict=False):
+    for (action, address), (following, of) in itertools.pairwise(steps):
         assert run.at("complete", action, address) < run.at("start", following, of), (address, of)
 
 
@@ -79,6 +84,28 @@ def test_an_encryption_key_can_be_set_changed_and_removed(deployment: Deployment
     change(deployment, {**code, "encryption_key": KEY})
     change(deployment, {**code, "encryption_key": ANOTHER_KEY} | LOG_BUCKET_KEEPS)
     change(deployment, code | LOG_BUCKET_KEEPS)
+
+
+def test_two_applies_install_and_a_third_changes_nothing(deployment: Deployment) -> None:
+    """The first makes the keys and lets the CA administrator sign; the second deploys, and takes that right away.
+
+    Terraform reads the zip's data source at plan: a plan that deferred it would print all files of the function.
+    """
+    deployment.begin(WITHOUT_CA)
+    administrator = "user:ca-administrator@example.com"
+    assert any(administrator in name for name in deployment.google["objects"])
+    run = change(deployment, AT_SOURCE)
+    assert run.planned[FUNCTION] == "create"
+    assert run.deferred == []
+    assert not any(administrator in name for name in deployment.google["objects"])
+
+
+def test_a_new_function_gets_its_callers_back(deployment: Deployment) -> None:
+    """A new Cloud Run service of the same name lacks the grants of the old one, so Terraform makes them again."""
+    deployment.begin(AT_SOURCE)
+    before = deployment.google["objects"].keys()
+    assert deployment.apply(AT_SOURCE, f"-replace={FUNCTION}").errors == []
+    assert deployment.google["objects"].keys() == before
 
 
 def test_a_build_waits_for_its_rights_on_a_new_repository(deployment: Deployment) -> None:
@@ -95,6 +122,8 @@ def test_a_build_waits_for_its_rights_on_a_new_repository(deployment: Deployment
         ("update", FUNCTION),
         ("delete", "module.function[0].google_artifact_registry_repository.images"),
     )
+    source = "module.function[0].google_storage_bucket_object.source"
+    assert_order(run, ("create", source), ("update", FUNCTION), ("delete", source))
     assert_order(
         run,
         ("create", "module.audit[0].time_sleep.encryption"),
@@ -139,6 +168,24 @@ def test_a_service_moves_to_another_region_before_the_old_one_goes(deployment: D
     )
 
 
+def test_a_function_moves_to_another_region_while_the_old_one_serves(deployment: Deployment) -> None:
+    """After the `terraform state rm` of docs/recovery.md, the apply makes new ones, and leaves the old ones alone."""
+    deployment.begin(AT_SOURCE)
+    before = deployment.google["objects"].keys()
+    section = (DOCS / "recovery.md").read_text(encoding="utf-8").partition("\n## The function's region is gone\n")[2]
+    (command,) = [
+        text for text in re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL) if "state rm" in text
+    ]
+    forgotten = re.findall(r"module\.signer\.([^\s']+)", command)
+    deployment.forget(*forgotten)
+    change(deployment, IN_ANOTHER_REGION)
+    after = deployment.google["objects"].keys()
+    assert {name for name in before - after if "gcf-v2-sources" not in name} == set()
+    assert {"europe-west1", "europe-west4"} <= {
+        name.split("/")[3] for name in after if name.endswith("services/csr-signer")
+    }
+
+
 def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_one(deployment: Deployment) -> None:
     """A failed build between the two would leave a function that can use neither key."""
     deployment.begin(AT_SOURCE)
@@ -148,7 +195,7 @@ def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_
 
 
 def test_an_interrupted_apply_can_be_repeated(deployment: Deployment) -> None:
-    """Wherever it stopped: the next apply completes it and leaves nothing behind, and no right to sign came too early."""
+    """The next apply completes it, and leaves nothing behind. No right to sign came before its audit trail."""
     variables = A_THIRD_CLUSTER | {"deployer": "user:b@example.com", "encryption_key": KEY}
     deployment.begin(variables)
     complete = deployment.google["objects"]

@@ -13,7 +13,7 @@ run "planned" {
   command = plan
 
   assert {
-    condition     = { for name, file in output.files : name => "${file.secret} ${file.folder}" } == { "configuration.yaml" = "csr-signer-configuration-yaml /etc/csr-signer/configuration-yaml", "prod-ca.pem" = "csr-signer-prod-ca-pem /etc/csr-signer/prod-ca-pem" }
+    condition     = { for name, file in output.files : name => "${file.secret} ${file.folder}" } == { "configuration.yaml" = "csr-signer-europe-west1-configuration-yaml /etc/csr-signer/configuration-yaml", "prod-ca.pem" = "csr-signer-europe-west1-prod-ca-pem /etc/csr-signer/prod-ca-pem" }
     error_message = "each document has its own secret and folder"
   }
 
