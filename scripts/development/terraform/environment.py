@@ -12,7 +12,7 @@ from typing import IO, Final, cast
 
 from development import apart
 from development.lock import ROOT, TERRAFORM
-from development.terraform import schema, small
+from development.terraform.doubles import schema, small
 
 _LEFT_OUT: Final = shutil.ignore_patterns("__pycache__", ".terraform*", "*.pyc", "csr_exporter", "*.tfstate*")
 
@@ -90,7 +90,7 @@ def workspace(folder: Path) -> Iterator[Workspace]:
     }
     for name, content in schemas.items():
         (folder / f"{name}-schema.json").write_text(json.dumps(content), encoding="utf-8")
-    command = [str(python), "-m", "development.terraform.plugin", str(folder)]
+    command = [str(python), "-m", "development.terraform.doubles.plugin", str(folder)]
     variables = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=variables

@@ -27,7 +27,7 @@ from cryptography import x509
 from development import apart
 from development.lock import ROOT, TERRAFORM
 from development.terraform import environment
-from development.terraform.google import NUMBER
+from development.terraform.doubles.google import NUMBER
 from sandbox.api import CSRS, NAMESPACES, Api, ApiError
 from sandbox.calico.components import components
 from sandbox.calico.fleet import NODE_NETWORKS, POD_NETWORKS, Fleet, managements, plan

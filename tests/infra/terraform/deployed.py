@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from development.lock import ROOT
-from development.terraform import google
+from development.terraform.doubles import google
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

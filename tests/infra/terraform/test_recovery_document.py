@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from development.terraform import files
-from development.terraform.google import NUMBER
+from development.terraform.doubles.google import NUMBER
 from tests.infra.terraform.conftest import initialised
 from tests.infra.terraform.deployed import IMAGE, KEY, Deployment
 from tests.paths import DOCS, INFRA

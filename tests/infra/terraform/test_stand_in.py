@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from development.terraform.schema import SchemaError, google
+from development.terraform.doubles.schema import SchemaError, google
 from tests.infra.terraform.conftest import initialised
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ archive 2.7, time 0.13 and google-beta 8.7.
 
 from typing import Any, Final
 
-from development.terraform.schema import EMPTY
+from development.terraform.doubles.schema import EMPTY
 
 
 def _attribute(kind: Any, how: str) -> dict[str, Any]:  # noqa: ANN401 - Terraform's types as JSON

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from development.terraform.kinds import KINDS
+from development.terraform.doubles.kinds import KINDS
 
 Values = dict[str, Any]
 Objects = dict[str, Values]

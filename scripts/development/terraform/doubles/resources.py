@@ -8,9 +8,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from development.terraform import google
-from development.terraform.kinds import KINDS
-from development.terraform.schema import Block
+from development.terraform.doubles import google
+from development.terraform.doubles.kinds import KINDS
+from development.terraform.doubles.schema import Block
 
 Values = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The doubles of all providers in one process: `python -m development.terraform.plugin FOLDER`.
+"""The doubles of all providers in one process: `python -m development.terraform.doubles.plugin FOLDER`.
 
 It implements the part of Terraform's plugin protocol 6 that our tests need: it returns the schema, accepts every
 configuration, plans and applies. Terraform attaches to the sockets that the first line of output names, as to a
@@ -16,8 +16,8 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any, Final
 
-from development.terraform import google
-from development.terraform.resources import Resources
+from development.terraform.doubles import google
+from development.terraform.doubles.resources import Resources
 
 PROVIDERS: Final = ("archive", "google", "google-beta", "time")
 _MEBIBYTE: Final = 1 << 20
