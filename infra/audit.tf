@@ -4,7 +4,7 @@ module "audit" {
 
   audit_project            = var.audit.project
   crypto_keys              = local.audited_keys
-  encryption_key           = try(coalesce(var.audit.encryption_key, var.encryption_key), null)
+  encryption_key           = var.audit.encryption_key
   exporter_namespace       = var.exporter_namespace
   exporter_projects        = local.gke_projects
   function_project         = var.project
@@ -16,7 +16,6 @@ module "audit" {
   name                     = var.name
   notification_channels    = var.audit.notification_channels
   retention_days           = var.audit.retention_days
-  service_location         = var.location
   service_name             = var.name
   shared_projects          = var.shared_projects
 

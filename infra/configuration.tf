@@ -109,21 +109,22 @@ module "certificate" {
 }
 
 locals {
-  not_after = { for name, certificate in module.certificate : name => certificate.not_after if certificate.not_after != null }
-  # While the administrator makes a new CA certificate, the expired one is still here.
-  expired  = { for name, time in local.not_after : name => time if timecmp(time, plantimestamp()) < 0 && var.ca_administrator_until == null }
-  expiring = { for name, time in local.not_after : name => time if timecmp(time, timeadd(plantimestamp(), "720h")) < 0 && !contains(keys(local.expired), name) }
-}
-
-# A warning: an error would block the apply that lets ca_administrator make the next CA certificate.
-check "ca_certificates" {
-  assert {
-    condition     = length(local.expiring) == 0
-    error_message = "signers[*].ca_certificate: Invalid value: ${jsonencode(local.expiring)}: should be valid for at least 30 more days, because no certificate can outlive it. Make a new CA certificate as docs/rotation.md says."
+  # The function refuses a CSR once the CA has less than half of the certificate's lifetime left: of 365 days by default.
+  ending = {
+    for name, certificate in module.certificate : name => certificate.not_after
+    if certificate.not_after != null && timecmp(coalesce(certificate.not_after, plantimestamp()), timeadd(plantimestamp(), "${24 * 183}h")) < 0
   }
 }
 
-# These preconditions fail at plan, before Terraform changes anything.
+# A warning, because an error would block the apply that lets ca_administrator make the next CA certificate.
+check "ca_certificates" {
+  assert {
+    condition     = length(local.ending) == 0
+    error_message = "signers[*].ca_certificate: Invalid value: ${jsonencode(local.ending)}: should be valid for at least 183 more days: the function refuses CSRs once less than half of a certificate's lifetime is left, 365 days by default. Make a new CA certificate as docs/rotation.md says."
+  }
+}
+
+# This precondition fails at plan, before Terraform changes anything.
 resource "terraform_data" "certificate" {
   for_each = module.certificate
 
@@ -131,11 +132,6 @@ resource "terraform_data" "certificate" {
     precondition {
       condition     = each.value.not_after != null
       error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: must start with a certificate that Terraform can read: give the PEM that scripts/python -m signerctl ca create wrote, as file(\"ca.pem\")."
-    }
-
-    precondition {
-      condition     = !contains(keys(local.expired), each.key)
-      error_message = "signers[\"${each.key}\"].ca_certificate: Invalid value: expired ${lookup(local.expired, each.key, "-")}: must be a valid CA certificate. Make a new one as docs/rotation.md says; the apply with ca_administrator_until accepts the expired one."
     }
   }
 }

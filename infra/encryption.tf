@@ -1,13 +1,8 @@
 # Encryption at rest with a key of your own. Each service encrypts as its own service agent, which Google creates at the
 # first use of the service; Terraform asks for the agents earlier, because they need the right on the key first.
+# All of them get it, whether they build from source or mount secrets, so that a later change needs no other right.
 locals {
-  encrypting = var.encryption_key == null ? [] : concat(
-    ["run"],
-    var.image == null ? ["artifactregistry", "cloudfunctions"] : [],
-    local.mounted ? ["secretmanager"] : [],
-  )
-  # The function's source is in buckets, ours and Google's. Cloud Storage's agent has an API of its own.
-  stores = var.encryption_key != null && var.image == null
+  encrypting = var.encryption_key == null ? [] : ["artifactregistry", "cloudfunctions", "run", "secretmanager"]
 }
 
 resource "google_project_service_identity" "encrypting" {
@@ -21,7 +16,7 @@ resource "google_project_service_identity" "encrypting" {
 }
 
 data "google_storage_project_service_account" "this" {
-  count = local.stores ? 1 : 0
+  count = var.encryption_key == null ? 0 : 1
 
   project = var.project
 
@@ -30,7 +25,7 @@ data "google_storage_project_service_account" "this" {
 
 resource "google_kms_crypto_key_iam_member" "encrypt" {
   # With another project, there are other agents.
-  for_each = { for service in concat(local.encrypting, local.stores ? ["storage"] : []) : "${var.project} ${service}" => service if !contains(var.shared_projects, var.project) }
+  for_each = { for service in concat(local.encrypting, var.encryption_key == null ? [] : ["storage"]) : "${var.project} ${service}" => service if !contains(var.shared_projects, var.project) }
 
   crypto_key_id = var.encryption_key
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
@@ -50,7 +45,7 @@ resource "time_sleep" "encryption" {
   count = var.encryption_key == null ? 0 : 1
 
   create_duration = "60s"
-  triggers        = { agents = join(" ", sort(local.encrypting)), key = var.encryption_key }
+  triggers        = { key = var.encryption_key, project = var.project }
 
   depends_on = [google_kms_crypto_key_iam_member.encrypt]
 }

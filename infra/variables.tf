@@ -1,7 +1,7 @@
 variable "audit" {
   description = "The audit trail (modules/audit), for example { project = \"example-audit\" }. null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
-    encryption_key        = optional(string)           # of the log bucket, in its location; null: encryption_key
+    encryption_key        = optional(string)           # of the log bucket, in its location; null: Google's own keys; you cannot change it later
     location              = optional(string)           # of the log bucket, for example eu; null: location
     locked                = optional(bool, false)      # true for ever: nobody can delete a record early, and terraform destroy fails until the last one expires
     notification_channels = optional(list(string), []) # of the alerts: ["projects/example-audit/notificationChannels/1"]
@@ -10,8 +10,8 @@ variable "audit" {
   })
 
   validation {
-    condition     = try(coalesce(var.audit.encryption_key, var.encryption_key), null) == null || can(regex("^projects/[^/]+/locations/${coalesce(var.audit.location, var.location)}/keyRings/[^/]+/cryptoKeys/[^/]+$", coalesce(var.audit.encryption_key, var.encryption_key)))
-    error_message = "audit.encryption_key: Invalid value: ${jsonencode(try(coalesce(var.audit.encryption_key, var.encryption_key), null))}: must be the full name of a key in the log bucket's location, projects/P/locations/${try(coalesce(var.audit.location, var.location), "L")}/keyRings/R/cryptoKeys/K; without it, the log bucket has the key of encryption_key."
+    condition     = try(var.audit.encryption_key, null) == null || can(regex("^projects/[^/]+/locations/${coalesce(var.audit.location, var.location)}/keyRings/[^/]+/cryptoKeys/[^/]+$", var.audit.encryption_key))
+    error_message = "audit.encryption_key: Invalid value: ${jsonencode(try(var.audit.encryption_key, null))}: must be the full name of a key in the log bucket's location, projects/P/locations/${try(coalesce(var.audit.location, var.location), "L")}/keyRings/R/cryptoKeys/K."
   }
 }
 
@@ -171,7 +171,7 @@ variable "deployer" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts image, source, configuration and audit records at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Never a signer's key. Terraform grants its use, so the deployer needs the right to set the key's IAM policy."
+  description = "Key of Cloud KMS that encrypts image, source and configuration at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K; null: Google's own keys. Never a signer's key. The audit records have a key of their own, audit.encryption_key. Terraform grants its use, so the deployer needs the right to set the key's IAM policy."
   type        = string
   default     = null
 
@@ -358,7 +358,7 @@ variable "retired_signers" {
 }
 
 variable "shared_projects" {
-  description = "Projects whose settings another deployment owns, because a project has them only once, for example [\"example-audit\", \"example-keys\"]: Cloud KMS's audit log settings, the metrics scope's link to key_project, and the rights of Google's service agents. The first deployment has none."
+  description = "For a second deployment: those of key_project, audit.project and project that an earlier deployment uses for the same purpose, for example [\"example-audit\", \"example-keys\"]. The earlier one manages the settings that a project has once. List project only if both have the same encryption_key."
   type        = set(string)
   default     = []
 

@@ -162,6 +162,7 @@ run "hardened" {
   command = plan
 
   variables {
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest", project = "example-audit" }
     callers        = "perimeter"
     deployer       = "serviceAccount:terraform@example-signer.iam.gserviceaccount.com"
     encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"

@@ -72,48 +72,17 @@ run "signer_name_of_kubernetes" {
   expect_failures = [var.signers]
 }
 
-run "ca_certificate_that_is_expired" {
-  # says: signers["prod-calico"].ca_certificate: Invalid value: expired 2026-02-01T12:30:05Z: must be a valid CA certificate
-  command = plan
-
-  override_module {
-    target = module.function
-  }
-
-  variables {
-    signers = { prod-calico = { ca_certificate = file("tests/ended-ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
-  }
-
-  expect_failures = [terraform_data.certificate]
-}
-
-run "ca_certificate_that_is_replaced_after_its_end" {
-  # says: signers[*].ca_certificate: Invalid value: {"prod-calico":"2026-02-01T12:30:05Z"}: should be valid for at least 30 more days
-  command = plan
-
-  override_module {
-    target = module.function
-  }
-
-  variables {
-    ca_administrator_until = timeadd(timestamp(), "1h")
-    signers                = { prod-calico = { ca_certificate = file("tests/ended-ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
-  }
-
-  expect_failures = [check.ca_certificates]
-}
-
 run "ca_certificate_that_expires_soon" {
-  # says: should be valid for at least 30 more days, because no certificate can outlive it
+  # says: should be valid for at least 183 more days: the function refuses CSRs once less than half
   command = plan
 
   override_module {
     target = module.function
   }
 
-  # Only the validity of a certificate (RFC 5280 4.1), which ends in 29 days.
+  # Only the validity of a certificate (RFC 5280 4.1), which ends in 182 days.
   variables {
-    signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\n${base64encode("0\u001e\u0017\r${formatdate("YYMMDDhhmmss", timestamp())}Z\u0017\r${formatdate("YYMMDDhhmmss", timeadd(timestamp(), "696h"))}Z")}\n-----END CERTIFICATE-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
+    signers = { prod-calico = { ca_certificate = "-----BEGIN CERTIFICATE-----\n${base64encode("0\u001e\u0017\r${formatdate("YYMMDDhhmmss", timestamp())}Z\u0017\r${formatdate("YYMMDDhhmmss", timeadd(timestamp(), "4368h"))}Z")}\n-----END CERTIFICATE-----\n", cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" } }
   }
 
   expect_failures = [check.ca_certificates]
@@ -943,8 +912,7 @@ run "encryption_key_in_another_region_than_the_log_bucket" {
   command = plan
 
   variables {
-    audit          = { location = "europe-west4", project = "example-audit" }
-    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    audit = { encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest", location = "europe-west4", project = "example-audit" }
   }
 
   expect_failures = [var.audit]

@@ -13,7 +13,6 @@ locals {
     key_project              = var.key_project
     keys                     = join("|", sort(local.keys))
     objective_seconds        = local.objective_seconds
-    service_location         = var.service_location
     service_name             = var.service_name
     undelivered_seconds      = var.undelivered_seconds
   }

@@ -26,7 +26,7 @@ variable "crypto_keys" {
 }
 
 variable "encryption_key" {
-  description = "Key of Cloud KMS that encrypts the log bucket at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K, in the bucket's location; null: Google's own keys. Set it before the first apply: Google documents no way to change it for an existing bucket. Terraform lets Cloud Logging's service agent use the key."
+  description = "Key of Cloud KMS that encrypts the log bucket at rest, projects/P/locations/L/keyRings/R/cryptoKeys/K, in the bucket's location; null: Google's own keys. Terraform lets Cloud Logging's service agent use the key. Set it before the first apply: the module refuses to change or remove it, because Google's documentation contradicts itself on changes, and says that a key cannot be removed."
   type        = string
   default     = null
 
@@ -146,11 +146,6 @@ variable "retention_days" {
     condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
     error_message = "retention_days: Invalid value: ${var.retention_days}: must be a whole number from 1 to 3650."
   }
-}
-
-variable "service_location" {
-  description = "Region of the function's Cloud Run service."
-  type        = string
 }
 
 variable "service_name" {

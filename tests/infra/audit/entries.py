@@ -27,7 +27,6 @@ VALUES: Final[Mapping[str, object]] = {
     "key_project": KEY_PROJECT,
     "keys": f"projects/[^/]+/{LOCATION.split('/', 2)[2]}/keyRings/csr-signer/cryptoKeys/[A-Za-z0-9_-]+",
     "objective_seconds": 30,
-    "service_location": "europe-west1",
     "service_name": "csr-signer",
     "undelivered_seconds": 60,
 }

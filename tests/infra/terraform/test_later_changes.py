@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FUNCTION: Final = "module.function[0].google_cloudfunctions2_function.this"
 SERVICE: Final = "module.service[0].google_cloud_run_v2_service.this"
 ANOTHER_KEY: Final = KEY.replace("at-rest", "next")
-LOG_BUCKET_KEEPS: Final = {"audit": AUDIT | {"encryption_key": KEY}}
+LOG_BUCKET_KEY: Final = {"audit": AUDIT | {"encryption_key": KEY}}
 AT_SOURCE: Final[Variables] = {}
 FROM_IMAGE: Final = {"image": IMAGE}
 IN_ANOTHER_REGION: Final = {
@@ -79,11 +79,10 @@ def assert_order(run: Run, *steps: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("code", [AT_SOURCE, FROM_IMAGE], ids=["source", "image"])
 def test_an_encryption_key_can_be_set_changed_and_removed(deployment: Deployment, code: Variables) -> None:
-    """A right on a key comes before what uses the key, and goes after it; the log bucket keeps its key."""
+    """A right on a key comes before what uses the key, and goes after it."""
     deployment.begin(code)
-    change(deployment, {**code, "encryption_key": KEY})
-    change(deployment, {**code, "encryption_key": ANOTHER_KEY} | LOG_BUCKET_KEEPS)
-    change(deployment, code | LOG_BUCKET_KEEPS)
+    for key in (KEY, ANOTHER_KEY, None):
+        change(deployment, code | {"encryption_key": key})
 
 
 def test_two_applies_install_and_a_third_changes_nothing(deployment: Deployment) -> None:
@@ -124,16 +123,22 @@ def test_a_build_waits_for_its_rights_on_a_new_repository(deployment: Deployment
     )
     source = "module.function[0].google_storage_bucket_object.source"
     assert_order(run, ("create", source), ("update", FUNCTION), ("delete", source))
+
+
+def test_the_log_bucket_waits_for_the_right_on_its_key(deployment: Deployment) -> None:
+    """Google encrypts no bucket with a key that Cloud Logging's service agent may not use yet."""
+    deployment.begin(AT_SOURCE)
     assert_order(
-        run,
+        change(deployment, LOG_BUCKET_KEY),
+        ("create", "module.audit[0].google_kms_crypto_key_iam_member.encrypt"),
         ("create", "module.audit[0].time_sleep.encryption"),
-        ("update", "module.audit[0].google_logging_project_bucket_config"),
+        ("update", "module.audit[0].google_logging_project_bucket_config.audit"),
     )
 
 
 def test_terraform_refuses_to_take_the_key_from_the_log_bucket(deployment: Deployment) -> None:
-    """Google removes no key from a log bucket. The plan fails, and says how the function alone does without its key."""
-    deployment.begin({"encryption_key": KEY})
+    """Google removes no key from a log bucket. The plan fails, and says what to do."""
+    deployment.begin(LOG_BUCKET_KEY)
     (error,) = deployment.plan({}).errors
     assert "module.audit[0].google_kms_crypto_key_iam_member.encrypt[0] has lifecycle.prevent_destroy set" in error
     assert "# A log bucket keeps its key: set audit.encryption_key to it, docs/upgrade.md." in error
@@ -196,7 +201,7 @@ def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_
 
 def test_an_interrupted_apply_can_be_repeated(deployment: Deployment) -> None:
     """The next apply completes it, and leaves nothing behind. No right to sign came before its audit trail."""
-    variables = A_THIRD_CLUSTER | {"deployer": "user:b@example.com", "encryption_key": KEY}
+    variables = A_THIRD_CLUSTER | LOG_BUCKET_KEY | {"deployer": "user:b@example.com", "encryption_key": KEY}
     deployment.begin(variables)
     complete = deployment.google["objects"]
     trail = {name for name, each in complete.items() if re.match("google_(logging|monitoring)|.*_audit_", each["kind"])}
@@ -233,12 +238,12 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
         ({"audit": AUDIT | {"notification_channels": ["projects/p/notificationChannels/2"], "retention_days": 500}},),
     ),
     "`audit`: `locked`": (AT_SOURCE, ({"audit": AUDIT | {"locked": True}},)),
-    "`audit`: a first `encryption_key`": (AT_SOURCE, (LOG_BUCKET_KEEPS,)),
-    "`audit`: another `encryption_key`, `location` or `project`, or null": (
-        LOG_BUCKET_KEEPS,
+    "`audit`: a first `encryption_key`": (AT_SOURCE, (LOG_BUCKET_KEY,)),
+    "`audit`: another `encryption_key`, `location` or `project`; or `audit = null`": (
+        LOG_BUCKET_KEY,
         (
             {"audit": AUDIT | {"encryption_key": ANOTHER_KEY}},
-            LOG_BUCKET_KEEPS | {"audit": AUDIT | {"location": "europe-west4"}},
+            LOG_BUCKET_KEY | {"audit": AUDIT | {"location": "europe-west4"}},
             {"audit": {"encryption_key": KEY, "project": "another-audit"}},
             {"audit": None},
         ),
@@ -261,17 +266,43 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
         AT_SOURCE,
         ({"ca_administrator": "user:b@example.com", "ca_administrator_until": SOON, "deployer": "user:b@example.com"},),
     ),
-    "`clusters`: one more, without a CA certificate": (AT_SOURCE, (A_THIRD_CLUSTER,)),
+    "`clusters`: one more whose signers have no CA certificate yet": (AT_SOURCE, (A_THIRD_CLUSTER,)),
+    "`clusters`: one more with a CA certificate": (ONE_CLUSTER, (AT_SOURCE,)),
     "`clusters`: one less": (AT_SOURCE, (ONE_CLUSTER,)),
-    "`clusters`: `address_ranges`, `certificate_authority`, `credential_id`, `server`": (
+    "`clusters`: another name": (
+        AT_SOURCE,
+        (
+            {
+                "clusters": {"next": CLUSTERS["prod"], "site": CLUSTERS["site"]},
+                "signers": _signer(cluster="next")["signers"],
+            },
+        ),
+    ),
+    "`clusters`: `access`, `address_ranges`, `audience`, `certificate_authority`, `cluster_domain`, `credential_id`, "
+    "`fleet_project`, `server`, `shared_trust_domain`": (
         AT_SOURCE,
         (
             _cluster(
                 address_ranges=["10.0.0.0/8"],
+                cluster_domain="prod.local",
                 credential_id="waived",
                 server="https://gke-0123456789abcdef-210987654321.europe-west4.gke.goog",
+                shared_trust_domain=True,
             ),
+            _cluster(
+                access="connect-gateway",
+                fleet_project="example-fleet",
+                server="https://connectgateway.googleapis.com/v1/projects/210987654321/locations/global/gkeMemberships/prod",
+            ),
+            {
+                "clusters": CLUSTERS
+                | {"site": CLUSTERS["site"] | {"audience": "https://csr-signer.example.com/another"}}
+            },
         ),
+    ),
+    "`clusters`: `gke`, `oidc`": (
+        AT_SOURCE,
+        (_cluster(gke={"location": "europe-west1", "name": "prod", "project": "another-clusters"}),),
     ),
     "`clusters`: `exporter_network`, `exporter_service_account`; `exporter_namespace`": (
         AT_SOURCE,
@@ -281,8 +312,7 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
             {"exporter_namespace": "signer"},
         ),
     ),
-    "`encryption_key`: a first one, or another one": (LOG_BUCKET_KEEPS, (LOG_BUCKET_KEEPS | {"encryption_key": KEY},)),
-    "`encryption_key`: none": ({"encryption_key": KEY}, (LOG_BUCKET_KEEPS,)),
+    "`encryption_key`": ({"encryption_key": KEY}, ({"encryption_key": ANOTHER_KEY}, {})),
     "`image`: another digest; `binary_authorization_policy`": (
         FROM_IMAGE,
         ({"binary_authorization_policy": "default", "image": IMAGE.replace("00", "11")},),
@@ -298,7 +328,7 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
     "`profiles`": (AT_SOURCE, ({"profiles": PROFILE},)),
     "`project`": (AT_SOURCE, ({"project": "another-project"},)),
     "`shared_projects`: a project that you hand over": (AT_SOURCE, ({"shared_projects": ["example-keys"]},)),
-    "`signers`: `approve`, `ca_certificate`, `deferral_limit`, `lifetime`, `profile`, `trust_bundle`": (
+    "`signers`: `approve`, `ca_certificate`, `deferral_limit`, `lifetime`, `profile`, `signer_name`, `trust_bundle`": (
         AT_SOURCE,
         (
             _signer(
@@ -306,8 +336,10 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
                 deferral_limit="4m",
                 lifetime="90d",
                 profile={"name": "calico", "release": "3.32"},
+                signer_name="example.com/next",
                 trust_bundle=SIGNERS["site-calico"]["ca_certificate"],
             ),
+            _signer(ca_certificate=None),
         ),
     ),
     "`signers`: `key_version`, of the signer's own key": (
@@ -323,6 +355,7 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
     ),
     "`signers`: `key_algorithm`": (AT_SOURCE, (_signer(key_algorithm="RSA_SIGN_PKCS1_3072_SHA256"),)),
     "`signers`: another name; the old one to `retired_signers`": (AT_SOURCE, (RENAMED,)),
+    "`retired_signers`: one less": (RENAMED, (RENAMED | {"retired_signers": {}},)),
 }
 VERDICTS: Final = {
     (): "Leaves the function as it is",

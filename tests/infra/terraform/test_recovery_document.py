@@ -30,7 +30,6 @@ DOCUMENT: Final = DOCS / "recovery.md"
 TEXT: Final = DOCUMENT.read_text(encoding="utf-8")
 ADOPT: Final = (INFRA / "examples" / "gke-dns-endpoint" / "adopt.tf").read_text(encoding="utf-8")
 DOCUMENTED: Final = dict(re.findall(r"^\| `(google_\w+)` \| `(.+)` \|$", TEXT, re.MULTILINE))
-ADOPTED: Final = set(re.findall(r"^  to = .*\b(google_\w+)\.", ADOPT, re.MULTILINE))
 # `terraform apply` makes these again without a conflict, or the document deletes the old ones first.
 APPLIED_AGAIN: Final = {
     "google_logging_project_bucket_config",
@@ -83,7 +82,7 @@ def test_each_type_that_would_conflict_has_an_import_id(planned: Mapping[str, Pl
         if (match := re.search(r"\b(google_\w+)\.", each))
     }
     granted = {each for each in found if each.endswith("_iam_member")}
-    assert DOCUMENTED.keys() == found - granted - ADOPTED - APPLIED_AGAIN
+    assert DOCUMENTED.keys() == found - granted - APPLIED_AGAIN
 
 
 def test_a_lost_state_is_imported_without_a_replacement(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -96,7 +95,7 @@ def test_a_lost_state_is_imported_without_a_replacement(tmp_path_factory: pytest
             imports = [
                 f'import {{\n  to = {address}\n  id = "{import_id(kind, values)}"\n}}\n'
                 for address, kind, values in deployment.resources()
-                if kind in DOCUMENTED or kind in ADOPTED
+                if kind in DOCUMENTED
             ]
             assert len(imports) >= 30
             deployment.lose_state()
@@ -112,8 +111,6 @@ def test_a_lost_state_is_imported_without_a_replacement(tmp_path_factory: pytest
 
 def import_id(kind: str, values: Mapping[str, Any]) -> str:
     """Returns a resource's import ID, as the document writes it."""
-    if kind in ADOPTED:
-        return str(values["id"])
     parts = values["id"].split("/")
     named = dict(itertools.pairwise(parts))
     given = {
@@ -122,12 +119,14 @@ def import_id(kind: str, values: Mapping[str, Any]) -> str:
         "LOCATION": named.get("locations"),
         "NAME": values.get("name") if kind == "google_logging_metric" else parts[-1],
         "NUMBER": NUMBER,
+        "POOL": named.get("workloadIdentityPools"),
+        "RING": named.get("keyRings"),
         "PROJECT": named.get("projects") or values.get("project"),
         "SERVICE": named.get("services"),
         "AUDIT_PROJECT": named.get("metricsScopes"),
         "KEY_PROJECT": named.get("projects"),
     }
-    return re.sub(r"[A-Z_]{4,}", lambda match: str(given[match[0]]), DOCUMENTED[kind].strip('"'))
+    return re.sub(r"[A-Z_]{4,}", lambda match: str(given[match[0]]), DOCUMENTED[kind])
 
 
 def test_what_is_adopted_can_be_adopted() -> None:
@@ -138,8 +137,8 @@ def test_what_is_adopted_can_be_adopted() -> None:
 
 
 def test_variables_exist() -> None:
-    """Each line for main.tf sets a variable of the root module, or an attribute of a signer."""
+    """Each line sets a variable of the root module, an attribute of a signer, or belongs to an import."""
     variables = {block.labels[0]: block.attributes["type"] for block in files.blocks(INFRA) if block.kind == "variable"}
     for name in re.findall(r"^ *(\w+) += ", "\n".join(blocks("hcl")), re.MULTILINE):
-        assert name in variables or re.search(rf"\b{name} ", variables["signers"]), name
+        assert name in {"to", "id"} | variables.keys() or re.search(rf"\b{name} ", variables["signers"]), name
     assert re.search(r"\blocation ", variables["audit"])

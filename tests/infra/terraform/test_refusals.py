@@ -16,7 +16,6 @@ RUN = re.compile(r'^run "(\w+)" \{\n  # says: ([^\n]*)\n(.*?)^\}\n', re.MULTILIN
 READ = (
     "ca_administrator_for_more_than_a_day",
     "ca_certificate_that_expires_soon",
-    "ca_certificate_that_is_expired",
     "key_version_of_another_project",
     "namespaces_that_anyone_could_create",
     "one_ca_in_two_clusters",

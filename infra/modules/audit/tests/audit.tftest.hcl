@@ -17,7 +17,6 @@ variables {
   function_service_account = "csr-signer@example-workload.iam.gserviceaccount.com"
   key_project              = "example-keys"
   location                 = "europe-west1"
-  service_location         = "europe-west1"
   service_name             = "csr-signer"
 }
 
