@@ -11,13 +11,13 @@ module "audit" {
   function_service_account = local.function_email
   key_project              = var.key_project
   labels                   = var.labels
+  link_key_project         = var.audit.link_key_project
   location                 = coalesce(var.audit.location, var.location)
   locked                   = var.audit.locked
   name                     = var.name
   notification_channels    = var.audit.notification_channels
   retention_days           = var.audit.retention_days
   service_name             = var.name
-  shared_projects          = var.shared_projects
 
   depends_on = [google_project_service.this]
 }

@@ -41,6 +41,15 @@ module "documents" {
   depends_on = [google_project_service.this, time_sleep.encryption]
 }
 
+# Terraform would delete the function before it makes the one in the other region. Its error shows the next line.
+resource "terraform_data" "place" { # To move the function, follow docs/recovery.md: The function's region is gone.
+  triggers_replace = [var.location, var.project]
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
 module "function" {
   source = "./modules/function"
   count  = local.deployed && !local.mounted ? 1 : 0

@@ -9,9 +9,10 @@ locals {
   key_versions = {
     for name, signer in var.signers : name => signer.key_version != null ? signer.key_version : "${local.ring}/cryptoKeys/${name}/cryptoKeyVersions/1"
   }
-  crypto_keys  = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
-  audited_keys = setunion(local.crypto_keys, [for name, signer in var.retired_signers : split("/cryptoKeyVersions/", coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}"))[0]])
-  retired_keys = { for name, signer in var.retired_signers : name => signer if startswith(coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}/"), "${local.ring}/cryptoKeys/${name}/") }
+  crypto_keys       = toset([for version in values(local.key_versions) : split("/cryptoKeyVersions/", version)[0]])
+  retired_key_names = { for name, signer in var.retired_signers : name => split("/cryptoKeyVersions/", coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}"))[0] }
+  audited_keys      = setunion(local.crypto_keys, values(local.retired_key_names))
+  retired_keys      = { for name, signer in var.retired_signers : name => signer if startswith(coalesce(signer.key_version, "${local.ring}/cryptoKeys/${name}/"), "${local.ring}/cryptoKeys/${name}/") }
   # Two signers of one cluster can share a key: the first owns it, the second names its version.
   existing_keys = setsubtract(local.crypto_keys, [for name in keys(local.own_keys) : "${local.ring}/cryptoKeys/${name}"])
 }
@@ -25,6 +26,7 @@ module "key" {
   existing_keys = local.existing_keys
   keys          = { for name, signer in local.own_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
   labels        = var.labels
+  leaving_keys  = toset([for name in keys(var.retired_signers) : local.retired_key_names[name] if var.retired_signers[name].signs])
   retired_keys  = { for name, signer in local.retired_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
   raw_keys = toset([
     for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]

@@ -2,6 +2,7 @@ variable "audit" {
   description = "The audit trail (modules/audit), for example { project = \"example-audit\" }. null: no trail, and KMS logs no signature; only for trials, so you must set null explicitly."
   type = object({
     encryption_key        = optional(string)           # of the log bucket, in its location; null: Google's own keys; you cannot change it later
+    link_key_project      = optional(bool, true)       # false if the metrics scope of project includes key_project already, as with a second deployment
     location              = optional(string)           # of the log bucket, for example eu; null: location
     locked                = optional(bool, false)      # true for ever: nobody can delete a record early, and terraform destroy fails until the last one expires
     notification_channels = optional(list(string), []) # of the alerts: ["projects/example-audit/notificationChannels/1"]
@@ -348,23 +349,13 @@ variable "retired_signers" {
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
     key_version      = optional(string)
     protection_level = optional(string, "HSM")
+    signs            = optional(bool, false) # true: the function keeps its right until it is deployed without the signer; then remove it
   }))
   default = {}
 
   validation {
     condition     = length(setintersection(keys(var.retired_signers), keys(var.signers))) == 0
     error_message = "retired_signers: Invalid value: ${jsonencode(keys(var.retired_signers))}: must not be in signers too: ${jsonencode(keys(var.signers))}. A new signer needs a new name, because a key of Cloud KMS keeps its name for ever."
-  }
-}
-
-variable "shared_projects" {
-  description = "For a second deployment: those of key_project, audit.project and project that an earlier deployment uses for the same purpose, for example [\"example-audit\", \"example-keys\"]. The earlier one manages the settings that a project has once. List project only if both have the same encryption_key."
-  type        = set(string)
-  default     = []
-
-  validation {
-    condition     = length(setsubtract(var.shared_projects, [var.project, var.key_project, try(var.audit.project, var.project)])) == 0
-    error_message = "shared_projects: Unsupported value: ${jsonencode(var.shared_projects)}: supported values: project, key_project and audit.project: ${jsonencode(distinct([var.project, var.key_project, try(var.audit.project, var.project)]))}."
   }
 }
 

@@ -472,10 +472,9 @@ run "second_deployment_with_its_log_bucket_elsewhere" {
   command = plan
 
   variables {
-    audit           = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", location = "europe-west4", project = "example-audit" }
-    encryption_key  = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
-    name            = "edge-signer"
-    shared_projects = ["example-audit", "example-keys", "example-signer"]
+    audit          = { encryption_key = "projects/example-keys/locations/europe-west4/keyRings/storage/cryptoKeys/records", link_key_project = false, location = "europe-west4", project = "example-audit" }
+    encryption_key = "projects/example-keys/locations/europe-west1/keyRings/storage/cryptoKeys/at-rest"
+    name           = "edge-signer"
   }
 
   assert {

@@ -1,9 +1,7 @@
 # Signatures are data access, which Google logs only on request. This resource is authoritative for the service in this
 # project: it removes exemptions, which would allow unlogged signatures. It cannot see an exemption at the folder or the
 # organisation.
-resource "google_project_iam_audit_config" "kms" {
-  count = contains(var.shared_projects, var.key_project) ? 0 : 1
-
+resource "google_project_iam_audit_config" "kms" { # Another deployment may need it: docs/install.md, Uninstall.
   project = var.key_project
   service = "cloudkms.googleapis.com"
 
@@ -14,9 +12,9 @@ resource "google_project_iam_audit_config" "kms" {
       log_type = audit_log_config.value
     }
   }
-}
 
-moved {
-  from = google_project_iam_audit_config.kms
-  to   = google_project_iam_audit_config.kms[0]
+  # Without it, Cloud KMS would record no signature, of other deployments neither.
+  lifecycle {
+    prevent_destroy = true
+  }
 }

@@ -2,7 +2,7 @@
 # because this project's metrics scope includes that project.
 
 resource "google_monitoring_monitored_project" "key" {
-  count = var.key_project == var.audit_project || length(setsubtract([var.audit_project, var.key_project], var.shared_projects)) == 0 ? 0 : 1
+  count = var.link_key_project && var.key_project != var.audit_project ? 1 : 0
 
   metrics_scope = var.audit_project
   name          = var.key_project

@@ -24,17 +24,15 @@ resource "google_project_service_identity" "monitoring" {
   depends_on = [google_project_service.audit]
 }
 
-resource "google_project_iam_member" "monitoring" {
-  count = contains(var.shared_projects, var.audit_project) ? 0 : 1
-
+resource "google_project_iam_member" "monitoring" { # Another deployment may need it: docs/install.md, Uninstall.
   project = var.audit_project
   role    = "roles/monitoring.notificationServiceAgent"
   member  = google_project_service_identity.monitoring.member
-}
 
-moved {
-  from = google_project_iam_member.monitoring
-  to   = google_project_iam_member.monitoring[0]
+  # All deployments with this audit project share it.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "google_bigquery_dataset_iam_member" "monitoring" {

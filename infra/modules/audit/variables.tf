@@ -99,6 +99,12 @@ variable "labels" {
   }
 }
 
+variable "link_key_project" {
+  description = "Add key_project to the metrics scope of audit_project, so that the quota alert sees it. It needs monitoring.metricsScopes.link (roles/monitoring.metricsScopesAdmin) on both projects. false: the scope already includes key_project, for example by another deployment, or you do without the alert."
+  type        = bool
+  default     = true
+}
+
 variable "location" {
   description = "Location of the log bucket, a region or global; you cannot change it later."
   type        = string
@@ -151,12 +157,6 @@ variable "retention_days" {
 variable "service_name" {
   description = "Name of the function's Cloud Run service."
   type        = string
-}
-
-variable "shared_projects" {
-  description = "Which of key_project and audit_project another deployment of this module owns: Cloud KMS's audit log settings of key_project, the right of Cloud Monitoring's service agent in audit_project, and with both the link between them. Destroying this deployment then takes nothing away from the other one."
-  type        = set(string)
-  default     = []
 }
 
 variable "signatures_per_pod_and_hour" {

@@ -44,11 +44,6 @@ resource "google_secret_manager_secret_iam_member" "read" {
   secret_id = google_secret_manager_secret.this[each.key].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = "serviceAccount:${var.service_account}"
-
-  lifecycle {
-    # In another region, the old service reads the old secrets until the new one is ready.
-    create_before_destroy = true
-  }
 }
 
 # Grants take effect after a delay; a revision that starts earlier fails.

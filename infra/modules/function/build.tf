@@ -7,14 +7,10 @@ resource "google_service_account" "build" {
   description  = "Builds the CSR signer's image, and has no other rights."
 }
 
-locals {
-  key_hash = var.encryption_key == null ? "" : substr(sha256(var.encryption_key), 0, 8)
-}
-
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
   location      = var.location
-  repository_id = join("-", compact([var.name, local.key_hash])) # a repository keeps its key
+  repository_id = var.name
   format        = "DOCKER"
   description   = "Images of ${var.name}, as built from its source."
   kms_key_name  = var.encryption_key
@@ -37,11 +33,6 @@ resource "google_artifact_registry_repository" "images" {
     condition {
       older_than = "2592000s"
     }
-  }
-
-  lifecycle {
-    # The function runs from the old repository until it is built again.
-    create_before_destroy = true
   }
 }
 
@@ -69,6 +60,11 @@ resource "google_artifact_registry_repository_iam_member" "build_push" {
   repository = google_artifact_registry_repository.images.repository_id
   role       = "roles/artifactregistry.writer"
   member     = local.build
+
+  lifecycle {
+    # Another encryption key replaces the repository, and the new one of the same name lacks the grant of the old one.
+    replace_triggered_by = [google_artifact_registry_repository.images.id]
+  }
 }
 
 resource "google_project_iam_member" "build_log" {
@@ -92,7 +88,7 @@ resource "google_project_iam_member" "build_read_source" {
 # Grants take effect after a delay; an earlier build fails.
 resource "time_sleep" "grants" {
   create_duration = "60s"
-  triggers        = { member = local.build, repository = google_artifact_registry_repository.images.id, source = local.staged }
+  triggers        = { member = local.build, key = coalesce(var.encryption_key, "none"), location = var.location, source = local.staged }
 
   depends_on = [
     google_artifact_registry_repository_iam_member.build_push,

@@ -29,23 +29,20 @@ resource "google_storage_bucket" "source" {
       default_kms_key_name = encryption.value
     }
   }
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 # With the same content, a second apply builds nothing; any change causes a new object and a new build.
 resource "google_storage_bucket_object" "source" {
   bucket = google_storage_bucket.source.name
-  # An object keeps the key that it was encrypted with, and a later build reads it again. So another key means another object.
-  name   = join("/", compact([local.key_hash, var.archive.name]))
+  name   = var.archive.name
   source = var.archive.path
+  # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the old
+  # object must still be there. So Terraform deletes no object.
+  deletion_policy = "ABANDON"
 
   lifecycle {
-    # The zip exists only on the machine that planned. If another machine applies the saved plan, the upload fails, and the
-    # old object is still there.
-    create_before_destroy = true
+    # An object keeps the key that it was encrypted with, and a later build reads it again.
+    replace_triggered_by = [google_storage_bucket.source.encryption]
   }
 }
 

@@ -30,12 +30,10 @@ locals {
   # These names come from the configuration, so that a plan shows them before the keys exist.
   created = { for name, key in google_kms_crypto_key.this : name => "${local.parent}/cryptoKeys/${key.name}" if contains(keys(var.keys), name) }
 
-  # A right on a key goes after the function is deployed without the key: a failed deployment leaves the function its rights.
-  #
   # The grants are on keys, never on the ring or project: keys that are added later must not become this function's keys.
   # The index has a key's short name for this ring, and its full name for another ring, which may have keys of the same name.
   users = {
-    for pair in setproduct(distinct(concat(values(local.created), sort(var.existing_keys))), sort(var.signers)) :
+    for pair in setproduct(distinct(concat(values(local.created), sort(var.existing_keys), sort(var.leaving_keys))), sort(var.signers)) :
     "${trimprefix(pair[0], "${local.parent}/cryptoKeys/")} ${pair[1]}" => { key = pair[0], member = pair[1] }
   }
   administrator_grants = var.administrator == null ? {} : merge([
@@ -53,10 +51,6 @@ resource "google_kms_crypto_key_iam_member" "sign" {
   role          = "roles/cloudkms.signer"
   member        = each.value.member
 
-  lifecycle {
-    create_before_destroy = true
-  }
-
   depends_on = [google_kms_crypto_key.this]
 }
 
@@ -66,10 +60,6 @@ resource "google_kms_crypto_key_iam_member" "read_public_key" {
   crypto_key_id = each.value.key
   role          = "roles/cloudkms.publicKeyViewer"
   member        = each.value.member
-
-  lifecycle {
-    create_before_destroy = true
-  }
 
   depends_on = [google_kms_crypto_key.this]
 }
@@ -99,10 +89,6 @@ resource "google_kms_crypto_key_iam_member" "sign_raw" {
   crypto_key_id = each.value.key
   role          = "roles/cloudkms.expertRawPKCS1"
   member        = each.value.member
-
-  lifecycle {
-    create_before_destroy = true
-  }
 
   depends_on = [google_kms_crypto_key.this]
 }

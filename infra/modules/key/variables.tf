@@ -62,6 +62,12 @@ variable "labels" {
   default     = {}
 }
 
+variable "leaving_keys" {
+  description = "Full names of keys that the function may use until it is deployed without them; the administrator may not."
+  type        = set(string)
+  default     = []
+}
+
 variable "location" {
   description = "Region of the key ring; you can never change it."
   type        = string

@@ -93,11 +93,6 @@ resource "google_cloud_run_v2_service" "this" {
       use_default = binary_authorization.value == "default" ? true : null
     }
   }
-
-  lifecycle {
-    # In another region, the new service is ready before the old one goes.
-    create_before_destroy = true
-  }
 }
 
 resource "google_cloud_run_v2_service_iam_member" "invoke" {
@@ -110,7 +105,7 @@ resource "google_cloud_run_v2_service_iam_member" "invoke" {
   member   = each.value
 
   lifecycle {
-    # The exporters may call the old service until the new one is ready.
-    create_before_destroy = true
+    # A new service of the same name does not have the grants of the old one.
+    replace_triggered_by = [google_cloud_run_v2_service.this.id]
   }
 }

@@ -315,7 +315,7 @@ def _google(operator: Operator, target: str) -> GoogleServer:
 
 def _trust(path: Path, outputs: Mapping[str, Any], issuer: Issuer) -> None:
     """Gives the API server Terraform's document, with the double's address; it reads the changed file by itself."""
-    document = yaml.safe_load(outputs["authentication_configurations"]["value"][CLUSTER])
+    document = yaml.safe_load(outputs["authentication_configurations"][CLUSTER])
     document["jwt"][0]["issuer"] |= issuer.settings()
     path.with_suffix(".new").write_text(yaml.safe_dump(document), encoding="utf-8")
     path.with_suffix(".new").replace(path)

@@ -121,6 +121,12 @@ class Deployment:
         self._google.write_text(json.dumps(world), encoding="utf-8")
         return self._run("apply", variables, "-auto-approve", *options)
 
+    def delete(self, name: str) -> None:
+        """Deletes a resource at Google, without Terraform."""
+        world = self.google
+        del world["objects"][name]
+        self._google.write_text(json.dumps(world), encoding="utf-8")
+
     def lose_state(self) -> None:
         """Deletes the state."""
         self._state.unlink(missing_ok=True)
@@ -169,7 +175,9 @@ class Deployment:
         values.write_text(json.dumps({**BASE, **variables}), encoding="utf-8")
         given = ("-json", "-input=false", f"-state={self._state}", f"-var-file={values}")
         answer = self.workspace.run("infra", command, *given, *options)
-        return _parsed([json.loads(line) for line in answer.output.splitlines() if line.startswith("{")])
+        run = _parsed([json.loads(line) for line in answer.output.splitlines() if line.startswith("{")])
+        assert (answer.status == 0) == (run.errors == []), answer.output[-2000:] + answer.errors
+        return run
 
 
 def _parsed(lines: Sequence[Mapping[str, Any]]) -> Run:

@@ -85,7 +85,7 @@ def test_each_service_may_use_the_encryption_key_first(planned: Mapping[str, Pla
     grants = {
         address: grant["role"]
         for address, grant in planned["hardened"].of_type("google_kms_crypto_key_iam_member").items()
-        if address.startswith("google_kms_crypto_key_iam_member.encrypt[")
+        if address.startswith("google_kms_crypto_key_iam_member.use_encryption_key[")
     }
     assert {address.split('"')[1].removeprefix("example-signer ") for address in grants} == {
         "artifactregistry",

@@ -39,7 +39,7 @@ run "all_logs_are_collected" {
   }
 
   assert {
-    condition     = toset([for log in google_project_iam_audit_config.kms[0].audit_log_config : log.log_type]) == toset(["ADMIN_READ", "DATA_READ", "DATA_WRITE"]) && alltrue([for log in google_project_iam_audit_config.kms[0].audit_log_config : length(coalesce(log.exempted_members, [])) == 0])
+    condition     = toset([for log in google_project_iam_audit_config.kms.audit_log_config : log.log_type]) == toset(["ADMIN_READ", "DATA_READ", "DATA_WRITE"]) && alltrue([for log in google_project_iam_audit_config.kms.audit_log_config : length(coalesce(log.exempted_members, [])) == 0])
     error_message = "KMS logs every use of keys, without exemptions"
   }
 
@@ -167,7 +167,7 @@ run "the_agent_that_runs_sql_exists_and_may_read" {
   }
 
   assert {
-    condition     = google_project_iam_member.monitoring[0].role == "roles/monitoring.notificationServiceAgent" && google_project_iam_member.monitoring[0].project == "example-audit"
+    condition     = google_project_iam_member.monitoring.role == "roles/monitoring.notificationServiceAgent" && google_project_iam_member.monitoring.project == "example-audit"
     error_message = "the agent may use the project"
   }
 
@@ -177,7 +177,7 @@ run "the_agent_that_runs_sql_exists_and_may_read" {
   }
 
   assert {
-    condition     = toset([google_project_iam_member.monitoring[0].member, google_bigquery_dataset_iam_member.monitoring.member]) == toset(["serviceAccount:service-1@gcp-sa-monitoring-notification.iam.gserviceaccount.com"])
+    condition     = toset([google_project_iam_member.monitoring.member, google_bigquery_dataset_iam_member.monitoring.member]) == toset(["serviceAccount:service-1@gcp-sa-monitoring-notification.iam.gserviceaccount.com"])
     error_message = "both grants are for the agent"
   }
 
@@ -253,8 +253,8 @@ run "a_second_deployment_fits_into_the_same_projects" {
   command = plan
 
   variables {
-    name            = "edge-signer"
-    shared_projects = ["example-audit", "example-keys"]
+    link_key_project = false
+    name             = "edge-signer"
   }
 
   assert {
