@@ -172,26 +172,6 @@ run "hardened" {
   }
 }
 
-run "a_later_version_of_the_signers_own_key" {
-  command = plan
-
-  variables {
-    signers = {
-      prod-calico = {
-        cluster     = "prod"
-        key_version = "projects/example-keys/locations/europe-west1/keyRings/csr-signer/cryptoKeys/prod-calico/cryptoKeyVersions/2"
-        profile     = { name = "calico", release = "3.31" }
-        signer_name = "example.com/calico"
-      }
-    }
-  }
-
-  assert {
-    condition     = contains(keys(module.key.keys), "prod-calico")
-    error_message = "the key stays in the plan after a rotation"
-  }
-}
-
 run "one_project_for_everything" {
   command = plan
 
@@ -324,27 +304,6 @@ run "every_access_to_google" {
   assert {
     condition     = length(distinct([for manifest in output.manifests : manifest.function_user])) == 3
     error_message = "the function uses another account for each cluster, so that a token works in one cluster only"
-  }
-}
-
-run "cluster_whose_signer_is_not_ready" {
-  command = plan
-
-  variables {
-    signers = {
-      prod-calico = { ca_certificate = file("tests/ca.pem"), cluster = "prod", profile = { name = "calico", release = "3.31" }, signer_name = "example.com/calico" }
-      site-calico = { cluster = "site", profile = { name = "calico", release = "3.31" }, signer_name = "site.example.com/calico" }
-    }
-  }
-
-  assert {
-    condition     = keys(yamldecode(output.documents["configuration.yaml"]).clusters) == ["prod"] && !strcontains(join(" ", keys(output.documents)), "site")
-    error_message = "the function does not know the cluster yet, so Terraform builds nothing"
-  }
-
-  assert {
-    condition     = length(module.identities) == 2
-    error_message = "the cluster's identities exist already"
   }
 }
 

@@ -74,7 +74,7 @@ def workspace(folder: Path) -> Iterator[Workspace]:
     """Copies the files that Terraform reads, and serves the doubles.
 
     Raises:
-        SchemaError: The provider's package is in an unknown format.
+        SchemaError: The provider's package is in an unknown format, or the doubles cannot start.
     """
     made = Workspace(folder=folder)
     shutil.copytree(ROOT / "infra", made.tree / "infra", ignore=_LEFT_OUT, dirs_exist_ok=True)
@@ -93,11 +93,18 @@ def workspace(folder: Path) -> Iterator[Workspace]:
     command = [str(python), "-m", "development.terraform.doubles.plugin", str(folder)]
     variables = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=variables
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env=variables,
+        start_new_session=True,  # an interrupt of the tests is not the doubles'
     ) as doubles:
-        made.attached.write_text(cast("IO[str]", doubles.stdout).readline(), encoding="utf-8")
+        attached = cast("IO[str]", doubles.stdout).readline()
+        if not attached:
+            raise schema.SchemaError("the providers' doubles ended at their start")
+        made.attached.write_text(attached, encoding="utf-8")
         yield made
-        cast("IO[str]", doubles.stdin).close()
 
 
 def _copy_name(source: str, target: str) -> None:

@@ -82,14 +82,15 @@ class Run:
     events: Sequence[tuple[str, str, str]]
     errors: Sequence[str]
 
-    def at(self, event: str, action: str, address: str) -> int:
-        """Returns the place of the only event of a resource whose address begins so."""
-        (found,) = [
-            index
-            for index, (each, did, of) in enumerate(self.events)
-            if (each, did) == (event, action) and of.startswith(address)
+    def span(self, action: str, prefix: str) -> tuple[int, int]:
+        """Returns the places of the first start and the last completion among the resources with this prefix."""
+        found = [
+            (index, event)
+            for index, (event, did, address) in enumerate(self.events)
+            if did == action and address.startswith(prefix)
         ]
-        return found
+        assert found, (action, prefix)
+        return found[0][0], max(index for index, event in found if event == "complete")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +106,8 @@ class Deployment:
     name: str = "first"
 
     @property
-    def google(self) -> dict[str, Any]:
-        """Returns what exists at Google."""
+    def projects(self) -> dict[str, Any]:
+        """Returns what exists in Google's projects: `google.FILE`."""
         content: dict[str, Any] = json.loads(self._google.read_text(encoding="utf-8"))
         return content
 
@@ -114,18 +115,23 @@ class Deployment:
         """Plans with other values of some variables."""
         return self._run("plan", variables)
 
+    def assert_unchanged(self, variables: Variables) -> None:
+        """The next plan changes nothing."""
+        run = self.plan(variables)
+        assert (run.planned, run.errors) == ({}, [])
+
     def apply(self, variables: Variables, *options: str, max_writes: int = 1000) -> Run:
         """Applies with other values of some variables; Google refuses all writes after the first `max_writes`."""
-        world = self.google
-        world["max_writes"] = world["writes"] + max_writes
-        self._google.write_text(json.dumps(world), encoding="utf-8")
+        projects = self.projects
+        projects["max_writes"] = projects["writes"] + max_writes
+        self._google.write_text(json.dumps(projects), encoding="utf-8")
         return self._run("apply", variables, "-auto-approve", *options)
 
     def delete(self, name: str) -> None:
         """Deletes a resource at Google, without Terraform."""
-        world = self.google
-        del world["objects"][name]
-        self._google.write_text(json.dumps(world), encoding="utf-8")
+        projects = self.projects
+        del projects["objects"][name]
+        self._google.write_text(json.dumps(projects), encoding="utf-8")
 
     def lose_state(self) -> None:
         """Deletes the state."""
@@ -138,7 +144,7 @@ class Deployment:
 
     def begin(self, variables: Variables) -> None:
         """Returns to the time after a first apply with these variables; applies only once."""
-        name = str(zlib.crc32(json.dumps(variables).encode()))
+        name = str(zlib.crc32(json.dumps([self.name, variables]).encode()))
         saved = self.workspace.folder / name
         if not saved.exists():
             self.empty()

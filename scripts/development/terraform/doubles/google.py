@@ -1,7 +1,7 @@
 """A double of Google's APIs behind the providers' doubles: it keeps what exists, and refuses what Google refuses.
 
 It knows what the change of a running deployment can break: names that are taken, missing parents, missing rights of a
-build or a service, and encryption keys without a right.
+resource, and encryption keys without a right.
 """
 
 import json
@@ -19,8 +19,8 @@ Objects = dict[str, Values]
 
 FILE: Final = "google.json"
 """What exists: `objects` by name; `writes` until now; `max_writes`, after which Google does not answer any more; and
-`blinded`, the resources that lost the right on the key of their content."""
-EMPTY: Final[Mapping[str, Any]] = {"objects": {}, "writes": 0, "max_writes": 1 << 30, "blinded": []}
+`unreadable`, the resources that lost the right on the key of their content."""
+EMPTY: Final[Mapping[str, Any]] = {"objects": {}, "writes": 0, "max_writes": 1 << 30, "unreadable": []}
 NUMBERS: Final = {"example-clusters": "210987654321"}
 """The projects' numbers; each other project has `NUMBER`."""
 NUMBER: Final = "123456789012"
@@ -31,7 +31,7 @@ class GoogleError(Exception):
     """Google refuses a request."""
 
 
-class World:
+class Projects:
     """What exists at Google, in a file."""
 
     def __init__(self, path: Path) -> None:
@@ -53,17 +53,15 @@ class World:
             content["writes"] += 1
             objects: Objects = content["objects"]
             if planned is None:
-                content["blinded"] += _deleted(objects, (prior or {})["id"], keeps=KINDS[kind].keeps)
+                content["unreadable"] += _deleted(objects, (prior or {})["id"], keeps=KINDS[kind].keeps)
                 return None
             planned = planned | {"serial": str(content["writes"])}
             name = prior["id"] if prior else _name(KINDS[kind].id, planned)
             if prior is None and name in objects and not KINDS[kind].adopts:
                 raise GoogleError(f"Error 409: {name} already exists")
-            _refuse_missing_rights(objects, kind, planned)
-            if kind == "google_logging_project_bucket_config":
-                _refuse_another_key(objects.get(name, {}).get("values"), planned)
-            made = _made(kind, planned, name)
             parent = _name(KINDS[kind].parent or "", planned)
+            _refuse_missing(objects, kind, planned, parent)
+            made = _made(kind, planned, name)
             uses = objects[parent]["uses"] if KINDS[kind].content else _encrypting(planned, kind)
             objects[name] = {"kind": kind, "parent": parent, "uses": uses, "values": made}
             return made
@@ -148,10 +146,6 @@ def _made(kind: str, planned: Values, name: str) -> Values:
     return made
 
 
-def _granted(objects: Objects, on: str, role: str, member: str) -> bool:
-    return f"{on} {role} {member} []" in objects
-
-
 def _encrypting(values: Values, kind: str) -> list[str]:
     """Returns the rights that a resource with an encryption key needs on it."""
     path, services = KINDS[kind].encrypted or ("", ())
@@ -161,33 +155,10 @@ def _encrypting(values: Values, kind: str) -> list[str]:
     return [f"{key} {_ENCRYPTS} serviceAccount:{_agent(values['project'], each)} []" for each in services]
 
 
-def _refuse_missing_rights(objects: Objects, kind: str, planned: Values) -> None:
-    parent = _name(KINDS[kind].parent or "", planned)
-    needed = [parent] if parent else []
-    needed += _encrypting(planned, kind)
-    if kind == "google_cloudfunctions2_function":
-        repository, account = (
-            at(planned, f"build_config.0.{each}") for each in ("docker_repository", "service_account")
-        )
-        builds = f"serviceAccount:{account.rpartition('/')[2]}"
-        needed += [repository, f"{repository} roles/artifactregistry.writer {builds} []"]
-    if kind == "google_cloud_run_v2_service":
-        template = planned["template"][0]
-        secrets = [
-            f"projects/{planned['project']}/secrets/{at(each, 'secret.0.secret')}" for each in template["volumes"]
-        ]
-        reads = f"roles/secretmanager.secretAccessor serviceAccount:{template['service_account']} []"
-        needed += [f"{each} {reads}" for each in secrets]
-    missing = [each for each in needed if each not in objects]
+def _refuse_missing(objects: Objects, kind: str, planned: Values, parent: str) -> None:
+    missing = [each for each in (parent, *_encrypting(planned, kind)) if each and each not in objects]
     if missing:
         raise GoogleError(f"Error 403: {_name(KINDS[kind].id, planned)} needs {missing[0]}")
-
-
-def _refuse_another_key(prior: Values | None, planned: Values) -> None:
-    """A log bucket keeps its key; Google documents that one cannot be removed, and contradicts itself on changes."""
-    key = at(prior, "cmek_settings.0.kms_key_name")
-    if key and at(planned, "cmek_settings.0.kms_key_name") != key:
-        raise GoogleError("Error 400: CMEK settings cannot be disabled")
 
 
 def _deleted(objects: Objects, name: str, *, keeps: bool) -> list[str]:

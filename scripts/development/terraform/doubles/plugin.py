@@ -44,18 +44,12 @@ def block(pb: Any, content: dict[str, Any]) -> Any:  # noqa: ANN401 - generated 
     return pb.Schema.Block(version=0, attributes=attributes, block_types=nested)
 
 
-def provider(pb: Any, rpc: Any, schema: dict[str, Any], world: google.World) -> Any:  # noqa: ANN401 - protobuf classes
+def provider(pb: Any, rpc: Any, schema: dict[str, Any], projects: google.Projects) -> Any:  # noqa: ANN401 - protobuf classes
     """Returns a gRPC servicer for a schema."""
-    resources = Resources(schema, world)
+    resources = Resources(schema, projects)
 
     def schemas(kind: str) -> dict[str, Any]:
         return {name: pb.Schema(version=0, block=block(pb, content)) for name, content in schema[kind].items()}
-
-    def metadata(*_: object) -> Any:  # noqa: ANN401
-        return pb.GetMetadata.Response(
-            resources=[pb.GetMetadata.ResourceMetadata(type_name=name) for name in schema["resource"]],
-            data_sources=[pb.GetMetadata.DataSourceMetadata(type_name=name) for name in schema["data"]],
-        )
 
     def whole(*_: object) -> Any:  # noqa: ANN401
         return pb.GetProviderSchema.Response(
@@ -65,15 +59,12 @@ def provider(pb: Any, rpc: Any, schema: dict[str, Any], world: google.World) -> 
         )
 
     answers: dict[str, Callable[..., Any]] = {
-        "GetMetadata": metadata,
         "GetProviderSchema": whole,
         "ValidateProviderConfig": lambda *_: pb.ValidateProviderConfig.Response(),
         "ValidateResourceConfig": lambda *_: pb.ValidateResourceConfig.Response(),
         "ValidateDataResourceConfig": lambda *_: pb.ValidateDataResourceConfig.Response(),
         "ConfigureProvider": lambda *_: pb.ConfigureProvider.Response(),
-        "GetFunctions": lambda *_: pb.GetFunctions.Response(),
         "GetResourceIdentitySchemas": lambda *_: pb.GetResourceIdentitySchemas.Response(),
-        "StopProvider": lambda *_: pb.StopProvider.Response(),
         "UpgradeResourceState": resources.upgrade,
         "PlanResourceChange": resources.plan,
         "ApplyResourceChange": resources.apply,
@@ -92,12 +83,12 @@ def serve(folder: Path) -> None:
     """
     grpc = importlib.import_module("grpc")
     pb, rpc = (importlib.import_module(f"tf.gen.{name}") for name in ("tfplugin_pb2", "tfplugin_pb2_grpc"))
-    world = google.World(folder / google.FILE)
+    projects = google.Projects(folder / google.FILE)
     attached, servers = {}, []
     for name in PROVIDERS:
         schema = json.loads((folder / f"{name}-schema.json").read_text(encoding="utf-8"))
         server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.max_send_message_length", 64 * _MEBIBYTE)])
-        rpc.add_ProviderServicer_to_server(provider(pb, rpc, schema, world), server)
+        rpc.add_ProviderServicer_to_server(provider(pb, rpc, schema, projects), server)
         address = {"Network": "unix", "String": str(folder / f"{name}.socket")}
         server.add_insecure_port(f"unix://{address['String']}")
         server.start()

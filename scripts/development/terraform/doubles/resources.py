@@ -20,12 +20,12 @@ class Resources:
 
     Args:
         schema: The provider's schema.
-        world: What exists at Google.
+        projects: What exists at Google.
     """
 
-    def __init__(self, schema: Mapping[str, Mapping[str, Block]], world: google.World) -> None:
+    def __init__(self, schema: Mapping[str, Mapping[str, Block]], projects: google.Projects) -> None:
         self._schema = schema
-        self._world = world
+        self._projects = projects
         self._utils: Any = importlib.import_module("tf.utils")
         self._unknown: Any = importlib.import_module("tf.types").Unknown
         self._pb: Any = importlib.import_module("tf.gen.tfplugin_pb2")
@@ -57,14 +57,14 @@ class Resources:
         response = self._pb.ApplyResourceChange.Response
 
         def apply() -> Any:  # noqa: ANN401
-            state = self._world.apply(request.type_name, prior, self._known(planned))
+            state = self._projects.apply(request.type_name, prior, self._known(planned))
             return response(new_state=self._utils.to_dynamic_value(state), legacy_type_system=True)
 
         return self._answer(apply, response, new_state=request.prior_state)
 
     def read(self, request: Any, _: object) -> Any:  # noqa: ANN401 - generated protobuf classes
         """Returns the current values of one resource, or nothing if it does not exist any more."""
-        state = self._world.read(request.type_name, self._read(request.current_state))
+        state = self._projects.read(request.type_name, self._read(request.current_state))
         return self._pb.ReadResource.Response(new_state=self._utils.to_dynamic_value(state))
 
     def data(self, request: Any, _: object) -> Any:  # noqa: ANN401 - generated protobuf classes
@@ -77,7 +77,7 @@ class Resources:
         response = self._pb.ImportResourceState.Response
 
         def find() -> Any:  # noqa: ANN401
-            state = self._world.find(request.type_name, request.id)
+            state = self._projects.find(request.type_name, request.id)
             imported = self._pb.ImportResourceState.ImportedResource(
                 type_name=request.type_name, state=self._utils.to_dynamic_value(state)
             )
