@@ -87,7 +87,7 @@ def test_each_service_may_use_the_encryption_key_first(planned: Mapping[str, Pla
         for address, grant in planned["hardened"].of_type("google_kms_crypto_key_iam_member").items()
         if address.startswith("google_kms_crypto_key_iam_member.use_encryption_key[")
     }
-    assert {address.split('"')[1].removeprefix("example-signer ") for address in grants} == {
+    assert {address.rpartition(" ")[2].strip('"]') for address in grants} == {
         "artifactregistry",
         "cloudfunctions",
         "run",
