@@ -111,9 +111,9 @@ class Deployment:
         content: dict[str, Any] = json.loads(self._google.read_text(encoding="utf-8"))
         return content
 
-    def plan(self, variables: Variables) -> Run:
+    def plan(self, variables: Variables, *options: str) -> Run:
         """Plans with other values of some variables."""
-        return self._run("plan", variables)
+        return self._run("plan", variables, *options)
 
     def assert_unchanged(self, variables: Variables) -> None:
         """The next plan changes nothing."""

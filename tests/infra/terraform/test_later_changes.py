@@ -241,7 +241,7 @@ def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_
     assert [action for address, action in run.planned.items() if address.startswith(right)] == ["delete"]
 
 
-@pytest.mark.parametrize("writes", [1, 4, 8, 12, 15])
+@pytest.mark.parametrize("writes", [4, 12])
 def test_a_failed_change_can_be_taken_back(deployment: Deployment, writes: int) -> None:
     """Wherever the change of an encryption key stopped, the old values give the old deployment."""
     before = {"encryption_key": KEY}
@@ -272,8 +272,9 @@ def test_an_interrupted_apply_can_be_repeated(deployment: Deployment) -> None:
         assert deployment.apply(variables, max_writes=writes).errors
         begun = deployment.projects["objects"].keys()
         assert trail <= begun or not any(" roles/cloudkms.signer " in name for name in begun)
-        change(deployment, variables)
+        assert deployment.apply(variables).errors == []
         assert deployment.projects["objects"].keys() == complete.keys()
+    deployment.assert_unchanged(variables)
 
 
 def _signer(**values: object) -> Variables:
@@ -313,13 +314,15 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
     "`build_environment`, `callers`, `labels`, `max_instances`, `min_instances`, `network`, `worker_pool`": (
         AT_SOURCE,
         (
-            {"build_environment": {"PIP_INDEX_URL": "https://pypi.example.com/simple/"}},
-            {"callers": "perimeter"},
-            {"labels": {"team": "platform"}},
-            {"max_instances": 5},
-            {"min_instances": 1},
-            {"network": {"network": "main", "subnetwork": "functions"}},
-            {"worker_pool": "projects/example-signer/locations/europe-west1/workerPools/private"},
+            {
+                "build_environment": {"PIP_INDEX_URL": "https://pypi.example.com/simple/"},
+                "callers": "perimeter",
+                "labels": {"team": "platform"},
+                "max_instances": 5,
+                "min_instances": 1,
+                "network": {"network": "main", "subnetwork": "functions"},
+                "worker_pool": "projects/example-signer/locations/europe-west1/workerPools/private",
+            },
         ),
     ),
     "`ca_administrator`, `ca_administrator_until`, `deployer`": (
@@ -366,11 +369,7 @@ ROWS: Final[Mapping[str, tuple[Variables, tuple[Variables, ...]]]] = {
     ),
     "`clusters`: `exporter_network`, `exporter_service_account`; `exporter_namespace`": (
         AT_SOURCE,
-        (
-            _cluster(exporter_network="pod"),
-            _cluster(exporter_service_account="exporter"),
-            {"exporter_namespace": "signer"},
-        ),
+        (_cluster(exporter_network="pod", exporter_service_account="exporter") | {"exporter_namespace": "signer"},),
     ),
     "`encryption_key`": ({"encryption_key": KEY}, ({"encryption_key": ANOTHER_KEY}, {})),
     "`image`: another digest; `binary_authorization_policy`": (
@@ -442,7 +441,7 @@ def test_a_later_change_does_what_the_page_says(deployment: Deployment, row: str
     before, changes = ROWS[row]
     deployment.begin(before)
     for variables in changes:
-        run = deployment.plan({**variables})
+        run = deployment.plan(variables, "-refresh=false")
         kinds = ("google_cloudfunctions2_function", "google_cloud_run_v2_service")
         actions = sorted(action for address, action in run.planned.items() if address.split(".")[-2] in kinds)
         refused = [error for error in run.errors if error.startswith("Instance cannot be destroyed")]

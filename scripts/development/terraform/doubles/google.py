@@ -37,6 +37,8 @@ class Projects:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._content: dict[str, Any] = {}
+        self._read_at = 0
         path.write_text(json.dumps(EMPTY), encoding="utf-8")
 
     def apply(self, kind: str, prior: Values | None, planned: Values | None) -> Values | None:
@@ -50,9 +52,9 @@ class Projects:
         with self._open() as content:
             if content["writes"] >= content["max_writes"]:
                 raise GoogleError("connection refused")
-            content["writes"] += 1
             objects: Objects = content["objects"]
             if planned is None:
+                content["writes"] += 1
                 content["unreadable"] += _deleted(objects, (prior or {})["id"], keeps=KINDS[kind].keeps)
                 return None
             planned = planned | {"serial": str(content["writes"])}
@@ -62,6 +64,7 @@ class Projects:
             parent = _name(KINDS[kind].parent or "", planned)
             _refuse_missing(objects, kind, planned, parent)
             made = _made(kind, planned, name)
+            content["writes"] += 1
             uses = objects[parent]["uses"] if KINDS[kind].content else _encrypting(planned, kind)
             objects[name] = {"kind": kind, "parent": parent, "uses": uses, "values": made}
             return made
@@ -89,12 +92,15 @@ class Projects:
 
     @contextmanager
     def _open(self) -> Iterator[dict[str, Any]]:
+        """Reads the file if a test has changed it, and writes it if there was another write."""
         with self._lock:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            try:
-                yield content
-            finally:
-                self._path.write_text(json.dumps(content), encoding="utf-8")
+            if self._path.stat().st_mtime_ns != self._read_at:
+                self._content = json.loads(self._path.read_text(encoding="utf-8"))
+            writes = self._content["writes"]
+            yield self._content
+            if self._content["writes"] != writes:
+                self._path.write_text(json.dumps(self._content), encoding="utf-8")
+            self._read_at = self._path.stat().st_mtime_ns
 
 
 def data(kind: str, config: Values) -> Values:
