@@ -28,10 +28,10 @@ module "key" {
   labels        = var.labels
   leaving_keys  = toset([for name in keys(var.retired_signers) : local.retired_key_names[name] if var.retired_signers[name].signs])
   retired_keys  = { for name, signer in local.retired_keys : name => { algorithm = signer.key_algorithm, protection_level = signer.protection_level } }
-  raw_keys = toset([
-    for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0]
-    if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")
-  ])
+  raw_keys = toset(concat(
+    [for name, signer in var.signers : split("/cryptoKeyVersions/", local.key_versions[name])[0] if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")],
+    [for name, signer in var.retired_signers : local.retired_key_names[name] if startswith(signer.key_algorithm, "RSA_SIGN_RAW_")],
+  ))
   # Only these two may sign.
   signers       = [local.function_member]
   administrator = var.ca_administrator_until == null ? null : { member = var.ca_administrator, until = var.ca_administrator_until }

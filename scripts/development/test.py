@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-WHOLE: Final = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadgroup")
-"""One worker more than cores, because many tests wait for processes. A group of tests shares its fixtures."""
+WHOLE: Final = ("-n", str((os.cpu_count() or 1) + 1))
+"""One worker more than cores, because many tests wait for processes."""
 UNIT: Final = (
     "-n",
     "logical",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,12 +49,3 @@ def initialised(tmp_path_factory: pytest.TempPathFactory, module: str = "infra")
 def planned(workspace: Workspace) -> Mapping[str, Plan]:
     """The plans of infra/tests/deployment.tftest.hcl by the name of their run."""
     return plans(workspace, "infra", "tests/deployment.tftest.hcl")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs tests with an expensive fixture in one worker."""
-    for item in items:
-        if Path(__file__).parent not in item.path.parents:
-            continue
-        for fixture in {"planned", "deployment"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(fixture))

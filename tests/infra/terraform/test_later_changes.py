@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.infra.terraform.deployed import Run, Variables
 
 FUNCTION: Final = "module.function[0].google_cloudfunctions2_function.this"
-SERVICE: Final = "module.service[0].google_cloud_run_v2_service.this"
 ANOTHER_KEY: Final = KEY.replace("at-rest", "next")
 LOG_BUCKET_KEY: Final = {"audit": AUDIT | {"encryption_key": KEY}}
 AT_SOURCE: Final[Variables] = {}
@@ -204,7 +203,7 @@ def test_terraform_refuses_to_take_the_key_from_the_log_bucket(deployment: Deplo
 
 
 def test_destroying_a_second_deployment_takes_nothing_from_the_first(deployment: Deployment) -> None:
-    """The first deployment owns what a project has only once: also with an encryption key, its next plan is empty."""
+    """After the page's `terraform state rm`, the first one's next plan is empty, also with the same encryption key."""
     encrypted = {"encryption_key": KEY}
     deployment.begin(encrypted)
     second = Deployment(workspace=deployment.workspace, name="second")
@@ -231,7 +230,7 @@ def test_a_function_moves_to_another_region_while_the_old_one_serves(deployment:
 
 
 def test_a_signer_keeps_its_right_on_the_old_key_until_the_function_has_the_new_one(deployment: Deployment) -> None:
-    """With `signs`, a failed build between the two leaves the function its right; without, a thief loses it at once."""
+    """With `signs`, only the apply after the deployment takes the right away: a build that fails leaves it."""
     deployment.begin(AT_SOURCE)
     right = 'module.key.google_kms_crypto_key_iam_member.sign["prod-calico serviceAccount:'
     run = change(deployment, RENAMED | {"retired_signers": {"prod-calico": {"signs": True}}})
