@@ -37,11 +37,9 @@ def blocks(path: Path, kind: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("module", modules())
 def test_module_is_valid_and_passes_its_tests(workspace: Workspace, module: str) -> None:
-    """Terraform validates it against the providers' schemas, and all its tests pass."""
+    """All its tests pass; their plans validate it against the providers' schemas too."""
     answer = workspace.init(module)
     assert answer.status == 0, answer.errors
-    answer = workspace.run(module, "validate", "-no-color")
-    assert answer.status == 0, answer.output + answer.errors
     tests = sorted((ROOT / module / "tests").glob("*.tftest.hcl"))
     assert tests, "a module without tests"
     options = [f"-filter=tests/{path.name}" for path in tests if path.name != PLANNED]

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import select
 import shutil
 import socket
 import threading
@@ -389,13 +388,14 @@ def test_a_frozen_exporter_is_not_called_dead(examine: Examine, monkeypatch: pyt
 def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that sends a byte now and then does not hold the operator up."""
     monkeypatch.setattr(http, "SECONDS", 1.0)
+    is_over = threading.Event()
 
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
             connection.recv(4096)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
-            while not select.select([connection], [], [], 0.05)[0]:  # until the client closes it
+            while not is_over.wait(0.05):
                 connection.sendall(b" ")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -403,6 +403,7 @@ def test_an_answer_that_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatc
         server.start()
         with pytest.raises(urllib3.exceptions.TimeoutError, match="did not end in time"):
             http.exchange("GET", f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        is_over.set()
         server.join(PATIENCE)
 
 
