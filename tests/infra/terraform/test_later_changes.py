@@ -136,9 +136,9 @@ def forgotten(page: str, heading: str) -> list[str]:
 
 @pytest.mark.parametrize("code", [AT_SOURCE, FROM_IMAGE], ids=["source", "image"])
 def test_an_encryption_key_can_be_set_changed_and_removed(deployment: Deployment, code: Variables) -> None:
-    """A right on a key comes before what uses the key, and goes after it."""
-    deployment.begin(code)
-    for key in (KEY, ANOTHER_KEY, None):
+    """A right on a key comes before what uses the key, and goes after it; content is encrypted with the new key."""
+    deployment.begin(code | {"encryption_key": KEY})
+    for key in (ANOTHER_KEY, None, KEY):
         change(deployment, code | {"encryption_key": key})
 
 
@@ -203,11 +203,14 @@ def test_terraform_refuses_to_take_the_key_from_the_log_bucket(deployment: Deplo
 
 
 def test_destroying_a_second_deployment_takes_nothing_from_the_first(deployment: Deployment) -> None:
-    """After the page's `terraform state rm`, the first one's next plan is empty, also with the same encryption key."""
+    """Terraform refuses until the page's `terraform state rm`; after it, the first one's next plan is empty."""
     encrypted = {"encryption_key": KEY}
     deployment.begin(encrypted)
     second = Deployment(workspace=deployment.workspace, name="second")
     change(second, SECOND | encrypted)
+    refused = " ".join(second.plan(SECOND | encrypted, "-destroy").errors)
+    assert "google_project_iam_audit_config.kms has" in refused
+    assert "google_project_iam_member.monitoring has" in refused
     second.forget(*forgotten("install.md", "Uninstall"))
     assert second.apply(SECOND | encrypted, "-destroy").errors == []
     deployment.assert_unchanged(encrypted)
