@@ -208,10 +208,12 @@ def test_destroying_a_second_deployment_takes_nothing_from_the_first(deployment:
     deployment.begin(encrypted)
     second = Deployment(workspace=deployment.workspace, name="second")
     change(second, SECOND | encrypted)
+    *others, audit_log, monitoring, rights, place = forgotten("install.md", "Uninstall")
+    second.forget(*others, rights, place)
     refused = " ".join(second.plan(SECOND | encrypted, "-destroy").errors)
-    assert "google_project_iam_audit_config.kms has" in refused
-    assert "google_project_iam_member.monitoring has" in refused
-    second.forget(*forgotten("install.md", "Uninstall"))
+    assert f"{audit_log} has lifecycle.prevent_destroy" in refused
+    assert f"{monitoring} has lifecycle.prevent_destroy" in refused
+    second.forget(audit_log, monitoring)
     assert second.apply(SECOND | encrypted, "-destroy").errors == []
     deployment.assert_unchanged(encrypted)
     assert deployment.projects["unreadable"] == []
