@@ -3,7 +3,7 @@ variable "audit" {
   type = object({
     encryption_key        = optional(string)           # of the log bucket, in its location; null: Google's own keys; you cannot change it later
     link_key_project      = optional(bool, true)       # false if the metrics scope of project includes key_project already, as with a second deployment
-    location              = optional(string)           # of the log bucket, for example eu; null: location
+    location              = optional(string)           # of the log bucket, for example europe-west4; null: location
     locked                = optional(bool, false)      # true for ever: nobody can delete a record early, and terraform destroy fails until the last one expires
     notification_channels = optional(list(string), []) # of the alerts: ["projects/example-audit/notificationChannels/1"]
     project               = string                     # holds the log bucket, metrics, alerts and dashboard
@@ -17,7 +17,7 @@ variable "audit" {
 }
 
 variable "binary_authorization_policy" {
-  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY, or default; null: none. Only with image."
+  description = "Binary Authorization policy that the image must pass, for example projects/P/platforms/cloudRun/policies/POLICY. The text \"default\" names the project's own policy; null: none. Only with image."
   type        = string
   default     = null
 
@@ -77,10 +77,10 @@ variable "clusters" {
     audience                 = optional(string)                  # for access oidc: an unguessable audience of its own
     certificate_authority    = optional(string)                  # for access oidc: the API server's CA, file("api-server.pem")
     cluster_domain           = optional(string, "cluster.local") # of service names
-    credential_id            = optional(string, "required")      # waived: for Kubernetes before 1.32
-    exporter_network         = optional(string, "host")          # pod: on GKE, if the pod network needs no certificates of this signer
+    credential_id            = optional(string, "required")      # waived: for Kubernetes before 1.32, whose tokens have no credential ID
+    exporter_network         = optional(string, "host")          # pod: on GKE, only if the pod network works without this signer's certificates; with Calico: host
     exporter_service_account = optional(string, "csr-exporter")  # in Kubernetes; each cluster of a GKE project needs its own
-    fleet_project            = optional(string)                  # for access connect-gateway; null: project
+    fleet_project            = optional(string)                  # for access connect-gateway: the fleet's project; null: the variable project
     gke = optional(object({
       location = string # "europe-west1"
       name     = string # "prod"
@@ -91,7 +91,7 @@ variable "clusters" {
       jwks   = optional(string) # the issuer's keys, file("jwks.json"); null: Google fetches them from the issuer
     }))
     server              = optional(string)      # https URL of the API server; absent for gke-private
-    shared_trust_domain = optional(bool, false) # whether the cluster may share a CA with other clusters that also allow it
+    shared_trust_domain = optional(bool, false) # true: this cluster and others with true may share a CA, so their owners can impersonate each other's components
   }))
 
   validation {
@@ -347,7 +347,7 @@ variable "retired_signers" {
   description = "Signers that you removed: move an entry here from signers. Its key stays, because certificates of its CA are still in use; the function and ca_administrator have no right on it, and each use raises an alert. The alert also covers a key in key_version that Terraform did not create."
   type = map(object({
     key_algorithm    = optional(string, "EC_SIGN_P384_SHA384")
-    key_version      = optional(string)
+    key_version      = optional(string) # if the signer had one
     protection_level = optional(string, "HSM")
     signs            = optional(bool, false) # true: the function keeps its right until it is deployed without the signer; then remove it
   }))
@@ -362,16 +362,16 @@ variable "retired_signers" {
 variable "signers" {
   description = "The signers, by a name of your choice; a signer's key has the same name."
   type = map(object({
-    approve        = optional(bool, true)                    # false: another approver decides
+    approve        = optional(bool, true)                    # false: another approver decides, and you name it when you render the cluster's folder
     ca_certificate = optional(string)                        # null at first, so that Terraform makes the key; then what signerctl made, file("ca.pem")
     cluster        = string                                  # its name in clusters
-    deferral_limit = optional(string)                        # CSR age at which a deferral becomes a refusal: "10m"; null: 5m
+    deferral_limit = optional(string)                        # CSR age at which the function waits no longer, for example for a pod, and refuses: "10m"; null: 5m
     key_algorithm  = optional(string, "EC_SIGN_P384_SHA384") # or RSA_SIGN_PKCS1_3072_SHA256 for old clients
     key_version    = optional(string)                        # projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; null: version 1 of its own key
     lifetime       = optional(string)                        # of certificates: "90d"; null: the profile's, which is also the maximum
     profile = object({
       name       = string                    # calico, calico-enterprise, or a file name in profiles
-      namespaces = optional(set(string), []) # that the cluster uses, for calico-enterprise and for calico before 3.31: ["calico-apiserver", "calico-system"]
+      namespaces = optional(set(string), []) # only those that exist in the cluster; required for calico-enterprise and for calico before 3.31: ["calico-apiserver", "calico-system"]
       release    = optional(string)          # "3.31"
     })
     protection_level = optional(string, "HSM") # or HSM_SINGLE_TENANT; SOFTWARE only for trials

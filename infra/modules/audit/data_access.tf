@@ -13,7 +13,7 @@ resource "google_project_iam_audit_config" "kms" { # Another deployment may need
     }
   }
 
-  # Without it, Cloud KMS would record no signature, of other deployments neither.
+  # Without it, Cloud KMS records no signatures, also none of other deployments.
   lifecycle {
     prevent_destroy = true
   }

@@ -116,7 +116,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         imported=r"(?P<bucket>projects/[^/]+/locations/[^/]+/buckets/[^/]+)/links/(?P<link_id>[^/]+)",
         parent="{bucket}",
     ),
-    "google_logging_metric": Kind(id="projects/{project}/metrics/{name}", force_new=("project",), imported=_SPACED),
+    "google_logging_metric": Kind(
+        id="projects/{project}/metrics/{name}",
+        force_new=("project", "metric_descriptor.0.labels"),
+        imported=_SPACED,
+    ),
     # It has an importer, which sets `project` to projects/ID, and so replaces the bucket.
     "google_logging_project_bucket_config": Kind(
         id="projects/{project}/locations/{location}/buckets/{bucket_id}",
