@@ -140,6 +140,10 @@ def test_an_encryption_key_can_be_set_changed_and_removed(deployment: Deployment
     deployment.begin(code | {"encryption_key": KEY})
     for key in (ANOTHER_KEY, None, KEY):
         change(deployment, code | {"encryption_key": key})
+        rights = [
+            name for name in deployment.projects["objects"] if " roles/cloudkms.cryptoKeyEncrypterDecrypter " in name
+        ]
+        assert {right.partition(" ")[0] for right in rights} == ({key} if key else set())
 
 
 def test_two_applies_install_and_a_third_changes_nothing(deployment: Deployment) -> None:

@@ -129,6 +129,7 @@ def at(values: Any, path: str) -> Any:  # noqa: ANN401 - Terraform's values
 
 
 def _name(template: str, values: Values) -> str:
+    """Fills in a template. The name of a service's agent has the service's short name."""
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
     return template.format_map(texts).replace(".googleapis.com.iam.", ".iam.")
 

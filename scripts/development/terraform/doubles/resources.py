@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from development.terraform.doubles import google
+from development.terraform.doubles.google import Values
 from development.terraform.doubles.kinds import KINDS
 from development.terraform.doubles.schema import Block
-
-Values = dict[str, Any]
 
 
 class Resources:
