@@ -187,11 +187,14 @@ class KubernetesServer:
         assert task is not None  # noqa: S101 - mypy's: this runs as a task
         self._connections[task] = writer
         try:
-            with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.CancelledError):
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await Connection(reader, writer, self._router.answer).serve()
         finally:
-            del self._connections[task]
             writer.close()
+            # Also after a reset: asyncio reports an exception of the connection that nobody has asked for.
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            del self._connections[task]
 
     def _write_kubeconfig(self, path: Path, user: str, groups: Sequence[str]) -> None:
         document = kubeconfig.render(
