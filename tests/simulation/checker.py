@@ -3,8 +3,9 @@
 It imports nothing of the product, so that it repeats none of its mistakes: it knows the audit records by the fields
 that docs/audit.md promises. `RULES` has one function for each rule.
 
-A killed process records no outcomes of its intents, and KMS may have signed for them. All other intents have an
-outcome, and the outcomes hold the number of requests to KMS. A history ends when no request is in flight.
+A process that was killed, or could not write a record, left intents without outcomes, and KMS may have signed for them.
+All other intents have an outcome, which holds the number of requests to KMS. When a history ends, no request is in
+flight.
 """
 
 import builtins
@@ -16,7 +17,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tests.simulation.evidence import CERTIFIED, FINAL, FUNCTION, Accounts, Evidence, Published, holds_key, uid_of
+from tests.simulation.evidence import (
+    CERTIFIED,
+    FINAL,
+    FUNCTION,
+    OUTCOMES,
+    Accounts,
+    Evidence,
+    Published,
+    holds_key,
+    uid_of,
+)
 from tests.simulation.history import Change, Due, Filed, History, Recorded
 
 ATTEMPTS_OF_A_KILLED_INTENT: Final = 10
@@ -267,7 +278,7 @@ def signatures_are_recorded_attempts(evidence: Evidence) -> Iterator[Violation]:
 
 
 def every_intent_has_one_outcome(evidence: Evidence) -> Iterator[Violation]:
-    """An intent ends with `issued` or `abandoned`, unless its process was killed."""
+    """An intent ends with `issued` or `abandoned`, unless its process was killed or could not write."""
     for (uid, tbs), account in evidence.accounts.items():
         for intent in account.unfinished:
             text = f"the intent of {intent.process} at {intent.at:.3f} s to sign {tbs[:8]} has no outcome"
@@ -279,7 +290,7 @@ def every_intent_has_one_outcome(evidence: Evidence) -> Iterator[Violation]:
 
 def outcomes_count_their_attempts(evidence: Evidence) -> Iterator[Violation]:
     """Each outcome has the number of requests to KMS, and `issued` has at least one."""
-    for record in evidence.events("issued", "abandoned"):
+    for record in evidence.events(*OUTCOMES):
         attempts, event = _attempts(record), record.line["event"]
         if attempts is None or attempts < (event == "issued"):
             text = (

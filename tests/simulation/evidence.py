@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.simulation.history import Change, Filed, History, Recorded, Signing
 
 FINAL: Final = frozenset({"Denied", "Failed"})
-CERTIFIED: Final = ("intent", "issued", "abandoned")
+OUTCOMES: Final = ("issued", "abandoned")
+CERTIFIED: Final = ("intent", *OUTCOMES)
 """The events with a TBSCertificate."""
 FUNCTION: Final = frozenset({"function", ""})
 """Who wrote a change that counts as the function's."""
@@ -54,8 +55,8 @@ class Accounts:
 
     Attributes:
         intents, outcomes: the records, in the order of time.
-        killed: intents whose process was killed before the outcome.
-        unfinished: intents without an outcome, whose process was not killed.
+        killed: intents whose process was killed before the outcome, or could not write it.
+        unfinished: other intents without an outcome.
         strays: outcomes without an intent.
         signings: KMS's entries.
     """
@@ -112,17 +113,20 @@ class Evidence:
 
     def _account(self) -> None:
         """Pairs intents with outcomes: a process has one request in flight for a CSR, so they take turns."""
-        kills = [(kill.at, 1, kill.process, None) for kill in self.history.kills]
+        kills = [(kill.at, 2, kill.process, None) for kill in self.history.kills]
+        unwritten = [(each.at, 1, each.process, each) for each in self.history.unwritten if _event(each) in OUTCOMES]
         records = [(record.at, 0, record.process, record) for record in self.events(*CERTIFIED)]
         open_: dict[str, dict[Signed, Recorded]] = defaultdict(dict)
-        for _, _, process, record in sorted([*records, *kills], key=lambda each: each[:2]):
+        for _, kind, process, record in sorted([*records, *unwritten, *kills], key=lambda each: each[:2]):
             if record is None:
                 for signed, intent in open_.pop(process, {}).items():
                     self.accounts[signed].killed.append(intent)
                 continue
             signed = uid_of(record), str(record.line.get("tbs_sha256"))
             account, earlier = self.accounts[signed], open_[process].pop(signed, None)
-            if record.line["event"] == "intent":
+            if kind == 1:
+                account.killed += [] if earlier is None else [earlier]
+            elif record.line["event"] == "intent":
                 account.intents.append(record)
                 account.unfinished += [] if earlier is None else [earlier]
                 open_[process][signed] = record
@@ -135,7 +139,7 @@ class Evidence:
 
     def events(self, *names: str) -> Iterator[Recorded]:
         """Returns the records of these events."""
-        return (record for record in self.history.records if record.line.get("event") in names)
+        return (record for record in self.history.records if _event(record) in names)
 
     def ended_at(self, filed: Filed) -> float | None:
         """Returns when a CSR had a certificate, Denied or Failed, or was gone; None: it still waits."""
@@ -148,6 +152,10 @@ class Evidence:
 def uid_of(record: Recorded) -> str:
     """Returns the uid of the CSR that a record is about; empty if it is about none."""
     return str(record.line.get("csr_uid", ""))
+
+
+def _event(record: Recorded) -> str:
+    return str(record.line.get("event", ""))
 
 
 @lru_cache(maxsize=4096)

@@ -106,11 +106,16 @@ class Killed:
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """All that happened in one world, each list in the order of time."""
+    """All that happened in one world, each list in the order of time.
+
+    Attributes:
+        unwritten: records that a process tried to write, and could not: nobody has them.
+    """
 
     filed: list[Filed] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     signings: list[Signing] = field(default_factory=list)
     records: list[Recorded] = field(default_factory=list)
+    unwritten: list[Recorded] = field(default_factory=list)
     kills: list[Killed] = field(default_factory=list)
     ended_at: float = 0.0

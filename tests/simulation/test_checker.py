@@ -44,7 +44,10 @@ def certified(serial: int) -> tuple[bytes, bytes, str, str]:
 
 
 def history() -> History:
-    """Returns an honest CSR, a hostile one, and one that is created under the first one's name; a process is killed."""
+    """Returns an honest CSR, a hostile one, and one that is created under the first one's name.
+
+    A process is killed after its intent, and another one cannot write the outcome of one.
+    """
     request, certificate, tbs, sha256 = certified(1)
     later, second, second_tbs, second_sha256 = certified(2)
     first = {"csr_uid": "a", "tbs_sha256": tbs, "configuration_digest": DIGEST, "message": "m"}
@@ -72,9 +75,11 @@ def history() -> History:
             _record(4.5, "f0", {"csr_uid": "b", "event": "refused", "csr_name": "y", "message": "refused: name.pod"}),
             _record(5.5, "f0", {"csr_uid": "c", "event": "deferred", "reason": "no address", "message": "deferred"}),
             _record(6.5, "f0", {**again, "event": "intent"}),
+            _record(8, "f1", {**again, "event": "intent"}),
             _record(10, "f1", {**again, "event": "intent"}),
             _record(12.5, "f1", {**again, **ends, "certificate_sha256": second_sha256}),
         ],
+        unwritten=[_record(9, "f1", {**again, "event": "abandoned", "kms_attempts": 1})],
         signings=[_signing(2, "a", tbs), _signing(6.8, "c", second_tbs), _signing(11, "c", second_tbs)],
         kills=[Killed(at=7, process="f0")],
         ended_at=600,
@@ -140,8 +145,10 @@ def made_for_the_first(it: History) -> None:
     for index in (5, 6, 7):
         but("changes", index, request=request)(it)
     but("changes", 7, certificate=certificate)(it)
-    for index in (4, 5, 6):
+    for index in (4, 5, 6, 7):
         line(index, tbs_sha256=tbs, certificate_sha256=sha256)(it)
+    it.unwritten.clear()
+    del it.records[5]
     it.signings[1:] = [_signing(11, "c", tbs)]
 
 
