@@ -14,8 +14,8 @@ from typing import Annotated, NamedTuple
 from csr_exporter.document import integer
 from csr_exporter.queue.item import Change
 
-# One event in this many goes to the last rank that has one: no flood of new CSRs keeps a retry waiting.
-_LAST_ONE_IN = 8
+# One event in so many seconds goes to the last rank that has one: no flood of new CSRs keeps a retry waiting for ever.
+_LAST_EVERY = 10.0
 # Requesters without CSRs and with a full bucket are dropped when there are this many more than at the last sweep.
 _SWEEP = 256
 # A requester holds no more CSRs than it may cause events within two resync periods: a later resync finds the rest.
@@ -109,7 +109,7 @@ class FairQueue:
         self._lanes: dict[Lane, dict[str, None]] = {}  # uids; each lane is in its round or parked, once
         self._rounds = tuple(_Round() for _ in _Rank)
         self._parked: list[tuple[float, Lane]] = []  # a heap: lanes whose requester has no token until then
-        self._turn = 0
+        self._last_at = 0.0  # when the last rank last went first
 
     def admit(self, requester: str, now: float) -> Change:
         """Counts a CSR of the requester, unless there is no capacity for it.
@@ -161,8 +161,9 @@ class FairQueue:
         """Removes and returns the CSR whose event is sent next, and takes its requester's token."""
         while self._parked and self._parked[0][0] <= now:
             self._get_ready(heapq.heappop(self._parked)[1], now)
-        self._turn = (self._turn + 1) % _LAST_ONE_IN
-        for each in self._rounds if self._turn else reversed(self._rounds):
+        is_lasts_turn = now - self._last_at >= _LAST_EVERY and any(self._rounds)
+        self._last_at = now if is_lasts_turn else self._last_at
+        for each in reversed(self._rounds) if is_lasts_turn else self._rounds:
             while each:
                 uid = self._serve(each.pop(), now)
                 if uid is not None:
