@@ -110,7 +110,7 @@ class Dispatcher:
             for stage in Stage:
                 it.csr_pending.labels(stage=stage.value).set(pending[stage])
             it.inflight.set(len(self.queue.in_flight))
-            it.concurrency_limit.set(self.limiter.limit)
+            it.concurrency_limit.set(self.limiter.places)
             it.paused.set(now < self.limiter.paused_until)
         it.oldest_undelivered.set(age_of(oldest) or 0.0)
 
