@@ -55,7 +55,10 @@ class Function:
         self.world, self.name, self.is_dead = world, name, False
         self.chance = random.Random(f"{world.plan.seed} {name}")  # noqa: S311 - no secret
         drift = world.plan.drift
-        self._rate, self._offset = 1 + self.chance.uniform(-drift, drift), self.chance.uniform(-100 * drift, 100 * drift)
+        self._rate, self._offset = (
+            1 + self.chance.uniform(-drift, drift),
+            self.chance.uniform(-100 * drift, 100 * drift),
+        )
         self._tasks: dict[asyncio.Task[Response], None] = {}  # in order
         self._stops = False
         self._audit = SimulatedAudit(self)

@@ -177,7 +177,9 @@ class World:
         if csr.filed.kind == "hangs":  # each attempt costs time, and teaches nothing new
             uid, at = document["metadata"]["uid"], max(plan.trouble, self.loop.time()) + HANGS
             self.loop.call_at(at, self.api_server.delete, csr.name, uid)
-        self.tell(f"pod{csr.filed.pod}", f"files csr{csr.filed.csr} ({csr.filed.kind}){'' if is_new else ': it exists'}")
+        self.tell(
+            f"pod{csr.filed.pod}", f"files csr{csr.filed.csr} ({csr.filed.kind}){'' if is_new else ': it exists'}"
+        )
 
     def _act(self, act: Acts) -> None:
         csr = self._csrs.get(act.csr)
@@ -221,4 +223,3 @@ class World:
     def _reconfigure(self, function: Function) -> None:
         if function in self._functions:
             function.stop()
-
