@@ -50,7 +50,7 @@ MEANINGS: Final = {
     "inflight": "at `concurrency_limit` or above: the function is the bottleneck",
     "concurrency_limit": "falls when the function fails or is overloaded, and rises again with its acknowledgements",
     "paused": "1 in most samples: the function fails or is overloaded",
-    "paused_seconds": "its rate is the share of time in which the exporter sends nothing; a pause counts when it begins",
+    "paused_seconds": "its rate is the share of time without events; a pause counts when it begins",
     "lists": "the watch ends with errors, so that the exporter lists again",
     "resyncs": "`incomplete`: a list was too large or too slow",
     "list_seconds": "a slow API server, or many CSRs",
