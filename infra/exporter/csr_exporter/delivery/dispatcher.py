@@ -140,8 +140,8 @@ class Dispatcher:
             record(item, answer, log=self.log, metrics=self.metrics)
             with self.changed:
                 now, was_failing = self.clock.now(), self.limiter.is_failing
-                paused = self._scheduler.settle(item, answer, now=now)
-                self.metrics.paused_seconds.labels(reason=answer.verdict.value).inc(paused)
+                if paused := self._scheduler.settle(item, answer, now=now):
+                    self.metrics.paused_seconds.labels(reason=answer.verdict.value).inc(paused)
                 self._log_changes(item, answer, was_failing=was_failing, now=now)
                 self.changed.notify_all()
 
