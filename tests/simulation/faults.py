@@ -152,6 +152,7 @@ FAULTS: Final = (
         old="returned = self._was_full and self._is_half_free",
         new="returned = False",
         seeds=100,
+        mode=Mode.DELIVERY,
     ),
     Fault(
         commit="c1e5871",
@@ -160,6 +161,7 @@ FAULTS: Final = (
         old="is_scarce=not self._is_half_free",
         new="is_scarce=False",
         seeds=100,
+        mode=Mode.DELIVERY,
     ),
     Fault(
         commit="c1e5871",
@@ -217,11 +219,11 @@ FAULTS: Final = (
         mode=Mode.DELIVERY,
     ),
     Fault(
-        commit="874bbbb",
-        line="only one event was in flight after some faults, and one that hung stopped all others",
-        module=LIMITER,
-        old="LEAST = 8",
-        new="LEAST = 1",
+        commit="7902fb6",
+        line="the back-off of a deferred CSR grew above the function's Retry-After from the first deferral on",
+        module=RETRY_POLICY,
+        old="grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)",
+        new="grown = failures",
         seeds=100,
         mode=Mode.DELIVERY,
     ),
