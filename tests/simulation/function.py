@@ -202,6 +202,7 @@ class SimulatedAudit(Audit):
         del trace_id
         process = self._process
         write = process.world.loop.create_task(self._record(record))
+        write.add_done_callback(lambda done: done.cancelled() or done.exception())  # the caller may be killed
         try:
             await asyncio.shield(write)
         except asyncio.CancelledError:
