@@ -40,8 +40,8 @@ OUTAGES: Final = ("401", "403", "404", "429", "500", "502", "503", "503 in 30 s"
 HONEST_WAIT: Final = 10.0
 """Seconds for which hostile requesters delay an honest pod, at most; one alone delays nobody."""
 AFTER_OUTAGE: Final = 60.0
-LEARNS: Final = 5.0
-"""An exporter learns from the event after its pause that the function is well."""
+LEARNS: Final = 50.0
+"""An event that hung in an outage ends so long after it at most, with a pause."""
 AFTER_DEFERRAL: Final = 5.0
 """The function knows best when a deferred CSR is worth another event."""
 AFTER_APPROVAL: Final = 5.0
