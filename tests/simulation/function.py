@@ -31,8 +31,7 @@ from csr_signer.pipeline import Pipeline
 from csr_signer.shutdown import GRACE_SECONDS
 from tests.simulation.history import Killed, Recorded, Signing
 from tests.simulation.loop import InlineExecutor
-from tests.simulation.plan import SHORT_LIVED
-from tests.simulation.trouble import FROZEN, HANG, NONE, TROUBLES, UNANSWERED, Trouble
+from tests.simulation.trouble import HANG, NONE, TROUBLES, Trouble
 from tests.unit.function import builders
 from tests.unit.function.asgi import request as asgi_request
 
@@ -121,8 +120,7 @@ class Function:
         if self.is_dead:
             return
         self.is_dead = True
-        if self._tasks:
-            self.world.history.kills.append(Killed(at=self.world.loop.time(), process=self.name))
+        self.world.history.kills.append(Killed(at=self.world.loop.time(), process=self.name))
         self.world.tell(self.name, "is killed")
         self._cancel()
         self.world.replace_function(self)
@@ -141,46 +139,35 @@ class Function:
         for task in self._tasks:
             task.cancel()
 
-    async def call(
-        self,
-        site: str,
-        act: Callable[[], T],
-        *,
-        trouble: Trouble | None = None,
-        deletes: Callable[[], object] = lambda: None,
-    ) -> T:
+    async def call(self, site: str, act: Callable[[], T], *, trouble: Trouble | None = None) -> T:
         """Calls a server: `act` happens there, whether or not the caller still waits.
 
         Args:
             site: of the plan's faults.
             act: what the server does; it may raise SignerError.
             trouble: what goes wrong, in place of the plan's fault.
-            deletes: deletes the CSR, as its requester may do while the call is on its way.
         """
         wrong = "" if self.is_dead else self.world.troubles.at("function")
         if wrong == "killed before":
             self.kill()
-        elif wrong in ("stopped", "interrupted"):
+        elif wrong == "stopped":
             self.stop()
-            trouble = UNANSWERED if wrong == "interrupted" else trouble
         if self.is_dead:
             raise asyncio.CancelledError
         what = self.world.troubles.at(site)
         if what:
             self.world.tell(self.name, f"calls {site}: {what}")
-        result = await self._answer(act, trouble or TROUBLES[site].get(what, NONE), deletes if what == "gone" else None)
+        result = await self._answer(act, trouble or TROUBLES[site].get(what, NONE))
         if wrong == "killed after":
             self.kill()
             raise asyncio.CancelledError
         return result
 
-    def _answer(self, act: Callable[[], T], trouble: Trouble, before: Callable[[], object] | None) -> asyncio.Future[T]:
+    def _answer(self, act: Callable[[], T], trouble: Trouble) -> asyncio.Future[T]:
         """Returns the answer to come."""
         loop, answer, results = self.world.loop, self.world.loop.create_future(), list[T | SignerError]()
 
         def arrive() -> None:
-            if before is not None:
-                before()
             try:
                 results.append(act())
             except SignerError as error:
@@ -291,17 +278,13 @@ class SimulatedCluster:
         def act() -> bytes | None:
             return self._server.patch(csr.name, csr.uid, csr.resource_version, status, by="function")
 
-        deletes = partial(self._server.delete, csr.name, csr.uid)
-        document = await self._call("api.write", csr.name, act, deletes=deletes)
+        document = await self._call("api.write", csr.name, act)
         return None if document is None else CertificateSigningRequest.from_api(document, name=csr.name)
 
-    async def _call(
-        self, site: str, name: str, act: Callable[[], bytes | None], *, deletes: Callable[[], object] = lambda: None
-    ) -> bytes | None:
+    async def _call(self, site: str, name: str, act: Callable[[], bytes | None]) -> bytes | None:
         filed = self._server.filed.get(name)
-        kind = "" if filed is None else filed.kind
-        trouble = {"hangs": HANG, SHORT_LIVED: FROZEN if site == "api.write" else None}.get(kind)
-        return await self._process.call(site, act, trouble=trouble, deletes=deletes)
+        hangs = filed is not None and filed.kind == "hangs"
+        return await self._process.call(site, act, trouble=HANG if hangs else None)
 
 
 class SimulatedKey:

@@ -12,28 +12,14 @@ from typing import Any, Final, TypeAlias
 
 from tests.simulation.history import Due
 
-HOSTILE: Final = ("another pod's name", "wrong names", "a CA", "no pod", "stranger", "too large")
+HOSTILE: Final = ("another pod's name", "wrong names", "a CA", "no pod")
 """Kinds of CSRs that must be refused; `requesters` makes them."""
-SHORT_LIVED: Final = "short-lived"
-"""A CSR whose pod goes while the function waits for the API server."""
 WAITING: Final = ("hangs", "poison", "unsendable")
 """Kinds of CSRs that never end, and must not keep others waiting."""
 
 FAULTS: Final = {
     "api.read": ("unavailable", "item", "forbidden", "refused", "hang", "slow"),
-    "api.write": (
-        "unavailable",
-        "item",
-        "forbidden",
-        "refused",
-        "hang",
-        "slow",
-        "lost",
-        "lost",
-        "lost",
-        "late",
-        "gone",
-    ),
+    "api.write": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "lost", "lost", "lost", "late"),
     "api.event": ("item", "refused"),
     "kms.public_key": ("quota", "unavailable", "disabled", "slow"),
     "kms.sign": ("quota", "unavailable", "disabled", "slow", "lost", "late", "wrong", "another key's"),
@@ -41,7 +27,7 @@ FAULTS: Final = {
     "network": ("request lost", "answer lost", "late", "twice", "refused", "front door"),
     "list": ("refused", "unreachable", "expired", "unread", "unknown", "unpageable"),
     "watch": ("missed", "missed", "repeated", "old", "broken", "malformed", "expired", "refused"),
-    "function": ("killed before", "killed after", "killed after", "stopped", "interrupted"),
+    "function": ("killed before", "killed after", "killed after", "stopped"),
     "exporter": ("killed", "killed", "frozen"),
 }
 """What can go wrong at each site. A site counts its calls, in the whole world."""
@@ -209,10 +195,6 @@ def _requests(chance: random.Random, plan: Plan) -> Iterator[Element]:
     for pod in range(20, 20 + chance.randint(0, 3)):
         kind = chance.choice(hostile)
         yield Files(at=chance.uniform(0.0, 60.0), csr=next(numbers), pod=pod, kind=kind)
-    if chance.random() < 0.2:
-        at, csr = chance.uniform(0.0, 60.0), next(numbers)
-        yield Files(at=at, csr=csr, pod=29, kind=SHORT_LIVED)
-        yield Acts(at=at + chance.uniform(0.2, 2.0), csr=csr, does="removes its pod")
     if chance.random() < 0.2:
         at = chance.uniform(0.0, 60.0)
         yield from (Files(at=at, csr=next(numbers), pod=30, kind="flood") for _ in range(chance.randint(2, 12)))

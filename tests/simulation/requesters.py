@@ -15,11 +15,6 @@ from tests.unit.function import builders
 
 SIGNERS: Final = (builders.SIGNER_NAME, "csr-signer.example.com/other")
 NAMESPACE: Final = "calico-system"
-STRANGERS: Final = "default"
-"""A namespace in which the function must not read pods."""
-ANOTHER_ADDRESS: Final = "fd00::1"
-"""Of every node, and visible before its other one."""
-_LARGE: Final = {"annotations": {"note": "x" * (1 << 20)}}
 
 _REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
@@ -62,16 +57,14 @@ def make(plan: Plan, filed: Files) -> Csr:
         request=_request(kind, filed.csr, filed.pod),
         pod=pod,
         extra={} if kind == "no pod" else extra,
-        namespace=STRANGERS if kind == "stranger" else NAMESPACE,
-        metadata=_LARGE if kind == "too large" else None,
     )
     names = {"typha-client"} | ({address(filed.pod)} if plan.addresses else set())
     return Csr(filed=filed, document=document, names=frozenset(names))
 
 
 def pod_name(number: int) -> str:
-    """Returns the name of a pod; some have labels longer than DNS allows, as Kubernetes does."""
-    return f"calico-node-{'x' * 60 if number % 5 == 3 else ''}{number:05}"
+    """Returns the name of a pod."""
+    return f"calico-node-{number:05}"
 
 
 def pod_uid(number: int) -> str:
@@ -100,7 +93,7 @@ def pod_document(number: int) -> bytes:
 @cache
 def node_document(number: int, *, is_visible: bool) -> bytes:
     """Returns a pod's node; its address is visible once kubelet has reported it."""
-    addresses = [("InternalIP", each) for each in (ANOTHER_ADDRESS, address(number))[: 1 + is_visible]]
+    addresses = [("InternalIP", address(number))] if is_visible else []
     return json.dumps(builders.make_node_object(name=node_name(number), addresses=addresses)).encode()
 
 

@@ -39,9 +39,6 @@ class Trouble:
 
 NONE: Final = Trouble(acts_after=0.0)
 HANG: Final = Trouble(lambda: ItemUnavailableError("API server: no answer"), None, 12.0)
-FROZEN: Final = Trouble(None, 0.0, 20.0)
-"""The process has no CPU until then."""
-UNANSWERED: Final = Trouble(None, 0.0, 60.0)
 _SLOW: Final = Trouble(None, 3.0, 6.5)
 _API: Final = {
     "unavailable": Trouble(lambda: ApiServerUnavailableError("API server: no answer")),
