@@ -157,7 +157,7 @@ def drawn(seed: int) -> Plan:
         )
         at, count = chance.uniform(0.0, 900.0), chance.choice((1, 5))
         elements.append(Approved(at=at, number=90_000, count=count, answer=answer, seconds=seconds))
-    if chance.random() < 0.3:
+    if chance.random() < 0.3 and not any(isinstance(each, Outage) for each in elements):
         at = chance.choice([each.at for each in elements if isinstance(each, Crowd)]) - chance.uniform(0.0, 5.0)
         elements.append(Outage(at=at, seconds=chance.choice((5.0, 25.0)), answer="425 in 2 s"))
     most = chance.choice((MOST_CSRS, MOST_CSRS, SMALL_QUEUE))
@@ -267,8 +267,12 @@ def _longest_wait(plan: Plan, filed: float) -> float:
 
 
 def _longest_wait_for_the_hostile(plan: Plan) -> float:
-    hostile = [each.answer for each in plan.elements if isinstance(each, Hostile | Approved)]
-    return HONEST_WAIT if len(hostile) > 1 or "429" in hostile else 0.0
+    counts = {
+        each: each.count if isinstance(each, Approved) else 1
+        for each in plan.elements
+        if isinstance(each, Hostile | Approved)
+    }
+    return HONEST_WAIT if sum(counts.values()) > 1 or any(each.answer == "429" for each in counts) else 0.0
 
 
 def _end(trouble: Outage | Frozen | Killed) -> float:

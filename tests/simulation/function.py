@@ -120,7 +120,8 @@ class Function:
         if self.is_dead:
             return
         self.is_dead = True
-        self.world.history.kills.append(Killed(at=self.world.loop.time(), process=self.name))
+        if self._tasks:  # else it was stopped, and all its requests have ended
+            self.world.history.kills.append(Killed(at=self.world.loop.time(), process=self.name))
         self.world.tell(self.name, "is killed")
         self._cancel()
         self.world.replace_function(self)
@@ -139,13 +140,21 @@ class Function:
         for task in self._tasks:
             task.cancel()
 
-    async def call(self, site: str, act: Callable[[], T], *, trouble: Trouble | None = None) -> T:
+    async def call(
+        self,
+        site: str,
+        act: Callable[[], T],
+        *,
+        trouble: Trouble | None = None,
+        deletes: Callable[[], object] | None = None,
+    ) -> T:
         """Calls a server: `act` happens there, whether or not the caller still waits.
 
         Args:
             site: of the plan's faults.
             act: what the server does; it may raise SignerError.
             trouble: what goes wrong, in place of the plan's fault.
+            deletes: deletes the CSR, as its requester does if the fault is `gone`.
         """
         wrong = "" if self.is_dead else self.world.troubles.at("function")
         if wrong == "killed before":
@@ -159,17 +168,19 @@ class Function:
             self.world.tell(self.name, f"calls {site}: {what}")
         if trouble is None:
             trouble = OUTLASTS if wrong == "stopped late" else TROUBLES[site].get(what, NONE)
-        result = await self._answer(act, trouble)
+        result = await self._answer(act, trouble, deletes if what == "gone" else None)
         if wrong == "killed after":
             self.kill()
             raise asyncio.CancelledError
         return result
 
-    def _answer(self, act: Callable[[], T], trouble: Trouble) -> asyncio.Future[T]:
+    def _answer(self, act: Callable[[], T], trouble: Trouble, before: Callable[[], object] | None) -> asyncio.Future[T]:
         """Returns the answer to come."""
         loop, answer, results = self.world.loop, self.world.loop.create_future(), list[T | SignerError]()
 
         def arrive() -> None:
+            if before is not None:
+                before()
             try:
                 results.append(act())
             except SignerError as error:
@@ -280,13 +291,16 @@ class SimulatedCluster:
         def act() -> bytes | None:
             return self._server.patch(csr.name, csr.uid, csr.resource_version, status, by="function")
 
-        document = await self._call("api.write", csr.name, act)
+        deletes = partial(self._server.delete, csr.name, csr.uid)
+        document = await self._call("api.write", csr.name, act, deletes)
         return None if document is None else CertificateSigningRequest.from_api(document, name=csr.name)
 
-    async def _call(self, site: str, name: str, act: Callable[[], bytes | None]) -> bytes | None:
+    async def _call(
+        self, site: str, name: str, act: Callable[[], bytes | None], deletes: Callable[[], object] | None = None
+    ) -> bytes | None:
         filed = self._server.filed.get(name)
         hangs = filed is not None and filed.kind == "hangs"
-        return await self._process.call(site, act, trouble=HANG if hangs else None)
+        return await self._process.call(site, act, trouble=HANG if hangs else None, deletes=deletes)
 
 
 class SimulatedKey:
