@@ -1,4 +1,4 @@
-"""Decides from a history alone whether the invariants of docs/architecture.md and the promised times held.
+"""Decides from a history alone whether the invariants of docs/architecture.md held, and the promised times.
 
 It imports nothing of the product, so that it repeats none of its mistakes: it knows the audit records by the fields
 that docs/audit.md promises. `RULES` has one function for each rule.
@@ -54,18 +54,18 @@ class Violation:
     """Something happened that must not happen.
 
     Attributes:
-        rule: the number of the invariant in docs/architecture.md, or the name of a bound.
+        rule: the number of the invariant in docs/architecture.md.
         uid: of the CSR; empty if it is about none.
         text: what happened, and what must hold.
     """
 
-    rule: int | str
+    rule: int
     uid: str
     text: str
 
     def __str__(self) -> str:
-        name = f"invariant {self.rule}" if isinstance(self.rule, int) else self.rule
-        return f"{name}: CSR {self.uid}: {self.text}" if self.uid else f"{name}: {self.text}"
+        about = f"CSR {self.uid}: " if self.uid else ""
+        return f"invariant {self.rule}: {about}{self.text}"
 
 
 def violations(history: History, rules: "Sequence[Rule] | None" = None) -> list[Violation]:
@@ -385,8 +385,6 @@ def every_csr_ends_in_time(evidence: Evidence) -> Iterator[Violation]:
 
 
 Rule = Callable[[Evidence], Iterator[Violation]]
-ENDS: Final[tuple[Rule, ...]] = (every_csr_ends, an_honest_csr_is_never_refused, every_csr_ends_in_time)
-"""The rules that read neither certificates nor records: for histories that have none."""
 RULES: Final[tuple[Rule, ...]] = (
     every_csr_ends,
     nothing_unexpected_is_raised,

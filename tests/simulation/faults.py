@@ -172,7 +172,7 @@ FAULTS: Final = (
         new="    is_from_elsewhere = answer.verdict in {Verdict.CREDENTIAL, Verdict.ENDPOINT}\n"
         "    return 0.0 if is_from_elsewhere else max(full_jitter, answer.retry_after or 0.0)",
         mode=Mode.DELIVERY,
-        seed=40,
+        seed=56,
     ),
     Fault(
         commit="c1e5871",
