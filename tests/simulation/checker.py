@@ -38,13 +38,12 @@ DEFERRAL_SLACK: Final = 60.0
 KEY_USE_AFTER_POD: Final = 16.0
 """Seconds from the pod's end to the last use of the key: the attestation is 5 s old at most, KMS takes 10 s, and the
 records have rounded times."""
-MAX_FIELD: Final = 131
-"""Characters: 128, and `...`."""
+MAX_FIELDS: Final = {"csr_name": 131, "requester": 131, "node": 131, "pod": 63 + 1 + 253}
+"""Characters of what a requester chooses: 128 and `...`, or the names of a namespace and a pod."""
 MAX_TEXT: Final = 4096
 MAX_LINE: Final = 64 * 1024
 
 _SECRET: Final = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}|-----BEGIN[A-Z ]* PRIVATE KEY-----")
-_OF_THE_REQUESTER: Final = ("csr_name", "requester", "node", "pod")
 _ESCAPED: Final = ("message", "reason", "violations")
 _NOT_A_DEFERRAL: Final = frozenset({"busy", "conflict"})
 
@@ -356,7 +355,7 @@ def texts_are_escaped_and_bounded(evidence: Evidence) -> Iterator[Violation]:
             if not texts.get(name, "").isprintable():
                 yield _of_record(10, record, f"its {name} has characters that are not printable")
         for name, text in texts.items():
-            bound = MAX_FIELD if name in _OF_THE_REQUESTER else MAX_TEXT
+            bound = MAX_FIELDS.get(name, MAX_TEXT)
             if len(text) > bound:
                 yield _of_record(10, record, f"its {name} has {len(text)} characters: at most {bound} are allowed")
         size = sum(map(len, _texts(record.line)))
