@@ -88,7 +88,7 @@ def test_a_function_that_answers_about_a_csr_does_not_fail() -> None:
 
 
 def test_the_limit_follows_the_function() -> None:
-    """One more after a round of acknowledgements, up to MOST; half as many once per round of failures, LEAST at least."""
+    """One more after a round of acknowledgements, up to MOST; half as many after a round with a failure."""
     limiter = Limiter()
     grown = []
     for _ in range(2 * START + 1):
@@ -136,7 +136,7 @@ def test_an_event_waits_for_a_place_and_for_the_end_of_the_pause() -> None:
 
 
 def test_no_answer_shortens_a_pause() -> None:
-    """Of several answers the pause that ends last counts; each second of it counts once, for the answer that made it."""
+    """Of several answers the pause that ends last counts; each second counts once, for the answer that made it."""
     limiter = Limiter()
     rows = [(10.0, 30.0, 30.0, 40.0), (11.0, 1.0, 0.0, 40.0), (20.0, 25.0, 5.0, 45.0), (50.0, 1.0, 1.0, 51.0)]
     for now, asked, prolonged, until in rows:
