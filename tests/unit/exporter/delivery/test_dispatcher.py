@@ -134,11 +134,16 @@ def test_a_failing_csr_is_logged_less_and_less() -> None:
 
 def test_a_failing_function_is_logged_when_that_changes() -> None:
     """One line when CSRs of several requesters fail, with the reason, and one when the function answers again."""
-    answers = iter([Answer(verdict=Verdict.SLOW, reason="refused")] * 30)
-    sender = Sender(lambda _item: next(answers, ACKNOWLEDGED))
-    with _running(sender, clock=_Hurried()) as (store, _, metrics, lines):
-        store.watched(_seen(*range(8)))
-        wait_until(lambda: metrics.counts.get("send_attempts_total:2xx", 0) >= 1)
+    together = threading.Barrier(2)
+
+    def fails_twice(item: WorkItem) -> Answer:
+        if item.resend:
+            return ACKNOWLEDGED
+        together.wait(LONG)  # so that each round of answers is settled before the next one
+        return Answer(verdict=Verdict.SLOW, reason="refused") if item.attempt < 3 else ACKNOWLEDGED
+
+    with _running(Sender(fails_twice), clock=_Hurried()) as (store, _, _, lines):
+        store.watched(_seen(1, 2))
         wait_until(lambda: "the function answers again" in {line["message"] for line in lines()})
         said = [line for line in lines() if "uid" not in line]
     assert [(line["message"], line.get("reason"), line.get("code")) for line in said] == [
