@@ -24,13 +24,23 @@ ISSUED = Answer(verdict=Verdict.ACKNOWLEDGED, status=200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """An event that an exporter sent: when, which one it was, by which replica."""
+    """An event that an exporter sent.
+
+    Attributes:
+        at, ends_at: when it was sent, and when it is answered.
+        number: the CSR's.
+        id: the event's.
+        process: of the exporter, counted from 0.
+    """
 
     at: float
+    ends_at: float
     number: int
     id: str
     item: WorkItem
+    answer: Answer
     replica: int
+    process: int
 
 
 class Delivery:
@@ -68,8 +78,9 @@ class Delivery:
         self.queues: list[WorkQueue] = []
         self.limiters: list[Limiter] = []
         self.schedulers: list[Scheduler] = []
-        for new in self._new:
-            self._start(new())
+        self._processes: list[int] = []
+        for replica in range(len(self._new)):
+            self._start(replica)
 
     @property
     def ids(self) -> Counter[str]:
@@ -111,7 +122,7 @@ class Delivery:
         """A replica is killed, and starts again with a list. It loses its whole state, and never hears the answers."""
         self.frozen.discard(replica)
         self._missed.pop(replica, None)
-        self._start(self._new[replica](), replica)
+        self._start(replica)
         for it, stage in self._shown.values():
             self._see(replica, it, stage)
 
@@ -128,10 +139,14 @@ class Delivery:
             while self._agenda and self._agenda[0][0] <= self.now:
                 heapq.heappop(self._agenda)[2]()
 
-    def _start(self, queue: WorkQueue, replica: int | None = None) -> None:
-        place = slice(len(self.queues), None) if replica is None else slice(replica, replica + 1)
-        self.queues[place], self.limiters[place] = [queue], [limiter := Limiter()]
-        self.schedulers[place] = [Scheduler(queue, limiter)]
+    def _start(self, replica: int) -> None:
+        place, queue, limiter = slice(replica, replica + 1), self._new[replica](), Limiter()
+        self.queues[place], self.limiters[place], self.schedulers[place] = (
+            [queue],
+            [limiter],
+            [Scheduler(queue, limiter)],
+        )
+        self._processes[place] = [max(self._processes, default=-1) + 1]
 
     def _pauses(self) -> list[float]:
         pauses = [each.pause(self.now) for number, each in enumerate(self.schedulers) if number not in self.frozen]
@@ -141,20 +156,30 @@ class Delivery:
     def _send(self, replica: int) -> None:
         while replica not in self.frozen and (item := self.schedulers[replica].take(self.now)) is not None:
             number = int(item.reference.uid[:8])
-            id_ = event_id(item.reference.uid, item.stage, item.resend)
-            self.sent.append(Sent(at=self.now, number=number, id=id_, item=item, replica=replica))
             seconds, answer = self._function(item, self.now)
-            self.at(self.now + seconds, partial(self._answered, replica, self.schedulers[replica], item, answer))
+            sent = Sent(
+                at=self.now,
+                ends_at=self.now + seconds,
+                number=number,
+                id=event_id(item.reference.uid, item.stage, item.resend),
+                item=item,
+                answer=answer,
+                replica=replica,
+                process=self._processes[replica],
+            )
+            self.sent.append(sent)
+            self.at(sent.ends_at, partial(self._answered, sent))
 
-    def _answered(self, replica: int, sender: Scheduler, item: WorkItem, answer: Answer) -> None:
-        if sender is self.schedulers[replica]:
-            self._unless_frozen(replica, partial(self._settle, sender, item, answer))
-        if self._issues and answer.verdict is Verdict.ACKNOWLEDGED:
-            self.issued.setdefault(int(item.reference.uid[:8]), self.now)
-            self.show(item.reference, None)
+    def _answered(self, sent: Sent) -> None:
+        if sent.process == self._processes[sent.replica]:
+            self._unless_frozen(sent.replica, partial(self._settle, sent))
+        if self._issues and sent.answer.verdict is Verdict.ACKNOWLEDGED:
+            self.issued.setdefault(sent.number, self.now)
+            self.show(sent.item.reference, None)
 
-    def _settle(self, scheduler: Scheduler, item: WorkItem, answer: Answer) -> None:
-        self.paused[answer.verdict.value] += scheduler.settle(item, answer, now=self.now)
+    def _settle(self, sent: Sent) -> None:
+        paused = self.schedulers[sent.replica].settle(sent.item, sent.answer, now=self.now)
+        self.paused[sent.answer.verdict.value] += paused
 
     def _see(self, replica: int, it: Reference, stage: Stage | None) -> None:
         self.queues[replica].see(it, stage, now=self.now)

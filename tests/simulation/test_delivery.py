@@ -80,11 +80,11 @@ def test_half_of_the_answers_are_503() -> None:
     for number in range(2000):
         simulation.create(number)
     simulation.run(30.0)
-    assert simulation.limiters[0].limit == LEAST
+    assert simulation.limiters[0].places == LEAST
     assert len(simulation.issued) > 20
     simulation.run(120.0)
     assert len(simulation.issued) == 2000
-    assert simulation.limiters[0].limit > START
+    assert simulation.limiters[0].places > START
 
 
 def test_a_function_that_hangs() -> None:
@@ -405,7 +405,7 @@ def test_a_pod_that_files_without_end_fills_nothing() -> None:
     simulation.run(30.0)
     assert sum(1 for each in simulation.sent if each.number >= 100_000) <= 6 + 1
     assert sum(1 for number in simulation.issued if number < 100_000) == 5000
-    assert [each.number >= 100_000 for each in simulation.sent[:10]].count(True) <= 2
+    assert [each.number >= 100_000 for each in simulation.sent[:10]].count(True) == 1
 
 
 def test_a_full_burst_is_sent_round_robin() -> None:
@@ -416,5 +416,5 @@ def test_a_full_burst_is_sent_round_robin() -> None:
     for number in range(1000, 1010):
         simulation.create(number)
     simulation.run(60.0)
-    assert {each.number for each in simulation.sent[:12]} == {0, 1, *range(1000, 1010)}
+    assert {each.number for each in simulation.sent[:11]} == {0, *range(1000, 1010)}
     assert len(simulation.issued) == 1010
