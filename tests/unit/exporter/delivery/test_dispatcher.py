@@ -82,7 +82,7 @@ def test_no_more_than_the_limit_is_in_flight() -> None:
         assert sender.most == START
         go_on.set()
         wait_until(lambda: len(sender.sent) == 20)
-        assert START <= sender.most <= dispatcher.limiter.limit
+        assert START <= sender.most <= dispatcher.limiter.places
 
 
 def test_a_fault_of_ours_with_one_csr_stops_nothing() -> None:
@@ -178,7 +178,7 @@ def test_threads_are_kept() -> None:
     with _running(sender, clock=VirtualClock()) as (store, dispatcher, _, _):
         store.watched(_seen(*range(100)))
         wait_until(lambda: len(sender.sent) == 100)
-        assert len(threads) <= dispatcher.limiter.limit
+        assert len(threads) <= dispatcher.limiter.places
     wait_until(lambda: threading.active_count() == before)
 
 
@@ -193,7 +193,7 @@ def test_a_pause_is_shown_while_it_lasts() -> None:
         for _ in range(2):
             dispatcher.update_gauges()
             paused.append(metrics.value("paused"))
-            assert metrics.value("concurrency_limit") == dispatcher.limiter.limit
+            assert metrics.value("concurrency_limit") == dispatcher.limiter.places
             clock.time += 30.0
         assert paused == [1, 0]
         assert [each["stage"] for each in dispatcher.snapshot()] == ["pending", "pending"]

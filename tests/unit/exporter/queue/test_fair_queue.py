@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
-from csr_exporter.queue.item import Change
 
 
 def _lane(requester: str, signer_name: str = "x", *, is_retry: bool = False) -> Lane:
@@ -16,11 +15,11 @@ def _lane(requester: str, signer_name: str = "x", *, is_retry: bool = False) -> 
 
 
 def _fair_queue(burst: int = 2, seconds: float = 10.0) -> FairQueue:
-    return FairQueue(RateLimit(burst=burst, seconds=seconds), most=20_000)
+    return FairQueue(RateLimit(burst=burst, seconds=seconds))
 
 
 def _add(fair_queue: FairQueue, lane: Lane, *uids: str, now: float = 0.0) -> list[bool]:
-    assert {fair_queue.admit(lane.requester, now) for _ in uids} <= {Change.ADDED}
+    assert all(fair_queue.admit(lane.requester, now, is_scarce=False) for _ in uids)
     return [fair_queue.add(lane, uid, now=now) for uid in uids]
 
 
@@ -65,25 +64,6 @@ def test_a_requesters_second_event_goes_after_the_first_of_every_other() -> None
     assert _drain(fair_queue, 20.0) == ["a3", "d1"]
 
 
-def test_attack_no_flood_of_new_csrs_starves_a_retry() -> None:
-    """One event in eight goes to the last rank that has one, though those before it always have one."""
-    fair_queue = _fair_queue(burst=99)
-    _add(fair_queue, _lane("many"), *(f"many {number}" for number in range(99)))
-    for number in range(3):
-        _add(fair_queue, _lane(f"honest {number}", is_retry=True), f"retry {number}")
-    taken = []
-    for number in range(32):
-        _add(fair_queue, _lane(f"flood {number}"), f"new {number}")
-        taken.append(fair_queue.take(0.0))
-    assert {place: str(uid).split()[0] for place, uid in enumerate(taken, 1) if not str(uid).startswith("new")} == {
-        1: "many",
-        8: "retry",
-        16: "retry",
-        24: "retry",
-        32: "many",
-    }
-
-
 def test_a_requester_without_a_token_is_parked() -> None:
     """`add` says so; the other requesters are served; the next CSR is due when a token is available."""
     fair_queue = _fair_queue()
@@ -102,7 +82,8 @@ def test_what_ended_is_not_taken_and_costs_nothing() -> None:
         _add(fair_queue, lane, str(number))
         fair_queue.release(lane, str(number))
     _add(fair_queue, lane, "x")
-    assert (_drain(fair_queue), fair_queue.tokens("a", 0.0), fair_queue.next_due()) == (["x"], 1, None)
+    assert (_drain(fair_queue), fair_queue.next_due()) == (["x"], None)
+    assert _add(fair_queue, lane, *"yz") == [False, True]
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -133,15 +114,11 @@ def test_a_retry_of_an_only_csr_costs_no_token() -> None:
 
 def test_a_burst_and_then_one_at_a_time() -> None:
     """Six at once; then one per half minute; after three minutes of rest the whole burst again."""
-    fair_queue, lane = FairQueue(RateLimit(), most=100), _lane("a")
-    assert (fair_queue.tokens("a", 0.0), fair_queue.tokens("b", 0.0)) == (6, 6)
-    _add(fair_queue, lane, *"12345678")
-    for number in range(6):
-        assert fair_queue.available_at(lane) <= 0.0
-        assert fair_queue.take(0.0)
-        assert fair_queue.tokens("a", 0.0) == 5 - number
-    assert [fair_queue.tokens("a", now) for now in (29.9, 30.0, 60.0, 180.0, 1e9)] == [0, 1, 2, 6, 6]
-    assert (fair_queue.take(29.9), fair_queue.available_at(lane)) == (None, 30.0)
+    fair_queue, lane = FairQueue(RateLimit()), _lane("a")
+    assert _add(fair_queue, lane, *"12345678") == [False] * 6 + [True] * 2
+    assert [len(_drain(fair_queue, now)) for now in (0.0, 29.9, 30.0, 60.0)] == [6, 0, 1, 1]
+    assert fair_queue.available_at(lane) == 90.0
+    assert _add(fair_queue, lane, *"12345678", now=240.0) == [False] * 6 + [True] * 2
 
 
 @settings(deadline=None)
@@ -151,7 +128,7 @@ def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, 
     fair_queue, now, sent = _fair_queue(burst, seconds), 0.0, list[float]()
     for number, wait in enumerate(waits):
         now += wait
-        if fair_queue.admit("a", now) is Change.ADDED:
+        if fair_queue.admit("a", now, is_scarce=False):
             fair_queue.add(_lane("a"), str(number), now=now)
         for uid in _drain(fair_queue, now):
             fair_queue.release(_lane("a"), uid)
@@ -161,22 +138,27 @@ def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, 
 
 
 def test_requesters_of_the_past_are_forgotten() -> None:
-    """Whoever has its whole budget again takes no memory."""
-    fair_queue = FairQueue(RateLimit(), most=1)
-    for number in range(100_000):
-        lane = _lane(str(number))
-        _add(fair_queue, lane, "1", now=float(number))
-        assert _drain(fair_queue, float(number)) == ["1"]
-        fair_queue.release(lane, "1")
+    """Whoever has its whole budget again takes no memory; who holds a CSR, or lacks a token, is remembered."""
+    fair_queue = FairQueue(RateLimit(burst=1, seconds=3600))
+    _add(fair_queue, _lane("holds"), "1")
+    _add(fair_queue, _lane("lacks a token"), "1")
+    assert len(_drain(fair_queue)) == 2
+    fair_queue.release(_lane("lacks a token"), "1")
+    for number in range(1, 100_000):
+        _add(fair_queue, _lane(str(number)), "1", now=number / 100)
+        fair_queue.release(_lane(str(number)), "1")
     assert len(fair_queue._requesters) < 1000  # noqa: SLF001 - nothing else shows it
+    assert _add(fair_queue, _lane("lacks a token"), "2", now=1000.0) == [True]
+    assert not fair_queue.admit("holds", 1000.0, is_scarce=True)
 
 
+@pytest.mark.parametrize("is_scarce", [False, True])
 @pytest.mark.parametrize(("burst", "seconds", "most"), [(6, 30, 46), (1, 3600, 2), (9, 1, 1209)])
-def test_what_is_held_of_one_requester(burst: int, seconds: float, most: int) -> None:
+def test_what_is_held_of_one_requester(burst: int, seconds: float, most: int, *, is_scarce: bool) -> None:
     """As much as may be sent until the second list after this one, whatever the limits. What ends makes room again."""
-    fair_queue = _fair_queue(burst, seconds)
+    fair_queue, share = _fair_queue(burst, seconds), burst if is_scarce else most
     for _ in range(2):
-        changes = [fair_queue.admit("a", 0.0) for _ in range(most + 1)]
-        assert changes == [Change.ADDED] * most + [Change.OVER_LIMIT]
-        for _ in range(most):
+        changes = [fair_queue.admit("a", 0.0, is_scarce=is_scarce) for _ in range(share + 1)]
+        assert changes == [True] * share + [False]
+        for _ in range(share):
             fair_queue.release(_lane("a"), "1")
