@@ -13,7 +13,7 @@ from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import FULFILMENT, POISON_RETRY, SETTLING, Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
-from tests.unit.exporter.support import ACKNOWLEDGED, SIGNER, reference
+from tests.unit.exporter.support import ACKNOWLEDGED, CREATED, SIGNER, reference
 
 FAILED = Answer(verdict=Verdict.LATER, status=500)
 DEFERRED = Answer(verdict=Verdict.LATER, status=425, retry_after=300.0)
@@ -86,18 +86,19 @@ def test_what_has_ended_is_not_sent(when: str) -> None:
 def test_an_approval_is_an_event_of_its_own(answers: list[Answer], expected: float, *, in_flight: bool) -> None:
     """It waits a few seconds at most for what the pending event causes, and has its own attempts and resends."""
     queue, now = _queue(1, stage=Stage.PENDING), 0.0
+    approved = dataclasses.replace(reference(), resource_version="999")
     for number, answer in enumerate(answers, 1):
         now = max(now, queue.next_due() or 0.0)
         item = _taken(queue, now)
         if in_flight and number == len(answers):
-            queue.see(reference(), Stage.APPROVED, now=now)
+            queue.see(approved, Stage.APPROVED, now=now)
             assert queue.take(now) is None
         queue.settle(item, answer, now=now)
-    queue.see(reference(), Stage.APPROVED, now=now)
+    queue.see(approved, Stage.APPROVED, now=now)
     queue.see(reference(), Stage.PENDING, now=now)  # an older list takes no stage back
     assert max(now, queue.next_due() or 0.0) == now + expected
     sent = _taken(queue, now + expected)
-    assert (sent.stage, sent.attempt, sent.resend) == (Stage.APPROVED, 1, 0)
+    assert (sent.reference, sent.stage, sent.attempt, sent.resend) == (approved, Stage.APPROVED, 1, 0)
     assert queue.next_due() is None
 
 
@@ -254,8 +255,9 @@ def test_attack_a_pod_beyond_its_rate_limit_pages_nobody() -> None:
     for number in range(1, 9):
         hostile = dataclasses.replace(reference(number, pod=1), creation_timestamp=OLD)
         queue.see(hostile, Stage.PENDING, now=0.0)
-    assert queue.oldest_undelivered(0.0) == OLD
-    while (item := queue.take(0.0)) is not None:
+    assert _drain(queue, 0.0) == [1, 2, 3, 4, 5, 6]
+    assert queue.oldest_undelivered(0.0) == OLD  # these are in flight
+    for item in list(queue.in_flight.values()):
         queue.settle(item, ACKNOWLEDGED, now=0.0)
     assert queue.oldest_undelivered(0.0) == ""
     assert queue.oldest_undelivered(30.0) == OLD
@@ -311,7 +313,10 @@ def test_what_an_operator_is_told() -> None:
         }
     ]
     assert len(_drain(queue, 1.0)) == 3
-    assert [(each["in_flight"], each["due_in"]) for each in queue.described(9, 1.0)] == [(True, None)] * 3
+    described = [(each["in_flight"], each["due_in"], each["code"]) for each in queue.described(9, 1.0)]
+    assert described == [(True, None, None)] * 3
+    queue.settle(queue.in_flight[reference(3).uid], ACKNOWLEDGED, now=1.0)
+    assert queue.oldest_undelivered(1.0) == CREATED
 
 
 def test_five_thousand_csrs_are_small() -> None:
