@@ -45,13 +45,14 @@ def _drain(queue: WorkQueue, now: float) -> list[int]:
 
 
 def test_a_retry_of_a_resend_keeps_its_id() -> None:
-    """When a resend fails, its retries are the same event; only the attempt counts."""
-    queue = _queue(1)
-    queue.settle(_taken(queue, 0.0), ACKNOWLEDGED, now=0.0)
-    resent = _taken(queue, FULFILMENT)
-    assert (resent.resend, resent.attempt) == (1, 1)
-    queue.settle(resent, FAILED, now=FULFILMENT)
-    assert _taken(queue, 1000.0) == dataclasses.replace(resent, attempt=2)
+    """When a resend fails, its retries are the same event; only the attempt counts, from 1 for each resend."""
+    queue, now, sent = _queue(1), 0.0, []
+    for answer in (FAILED, ACKNOWLEDGED, FAILED, FAILED, ACKNOWLEDGED, FAILED):
+        now = max(now, queue.next_due() or 0.0)
+        item = _taken(queue, now)
+        sent.append((item.resend, item.attempt))
+        queue.settle(item, answer, now=now)
+    assert sent == [(0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (2, 1)]
 
 
 @pytest.mark.parametrize("when", ["before", "in flight", "after a failure", "after an acknowledgement"])
