@@ -96,6 +96,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="except BaseException as error:",
         new="except Exception as error:",
+        seeds=200,
         seed=74,
     ),
     Fault(
