@@ -1,4 +1,4 @@
-"""Decides from a history alone whether the invariants of docs/architecture.md and the promised times held.
+"""Decides from a history alone whether the invariants of docs/architecture.md held, and the promised times.
 
 It imports nothing of the product, so that it repeats none of its mistakes: it knows the audit records by the fields
 that docs/audit.md promises. `RULES` has one function for each rule.
@@ -38,13 +38,12 @@ DEFERRAL_SLACK: Final = 60.0
 KEY_USE_AFTER_POD: Final = 16.0
 """Seconds from the pod's end to the last use of the key: the attestation is 5 s old at most, KMS takes 10 s, and the
 records have rounded times."""
-MAX_FIELD: Final = 131
-"""Characters: 128, and `...`."""
+MAX_FIELDS: Final = {"csr_name": 131, "requester": 131, "node": 131, "pod": 63 + 1 + 253}
+"""Characters of what a requester chooses: 128 and `...`, or the names of a namespace and a pod."""
 MAX_TEXT: Final = 4096
 MAX_LINE: Final = 64 * 1024
 
 _SECRET: Final = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}|-----BEGIN[A-Z ]* PRIVATE KEY-----")
-_OF_THE_REQUESTER: Final = ("csr_name", "requester", "node", "pod")
 _ESCAPED: Final = ("message", "reason", "violations")
 _NOT_A_DEFERRAL: Final = frozenset({"busy", "conflict"})
 
@@ -54,18 +53,18 @@ class Violation:
     """Something happened that must not happen.
 
     Attributes:
-        rule: the number of the invariant in docs/architecture.md, or the name of a bound.
+        rule: the number of the invariant in docs/architecture.md.
         uid: of the CSR; empty if it is about none.
         text: what happened, and what must hold.
     """
 
-    rule: int | str
+    rule: int
     uid: str
     text: str
 
     def __str__(self) -> str:
-        name = f"invariant {self.rule}" if isinstance(self.rule, int) else self.rule
-        return f"{name}: CSR {self.uid}: {self.text}" if self.uid else f"{name}: {self.text}"
+        about = f"CSR {self.uid}: " if self.uid else ""
+        return f"invariant {self.rule}: {about}{self.text}"
 
 
 def violations(history: History, rules: "Sequence[Rule] | None" = None) -> list[Violation]:
@@ -356,7 +355,7 @@ def texts_are_escaped_and_bounded(evidence: Evidence) -> Iterator[Violation]:
             if not texts.get(name, "").isprintable():
                 yield _of_record(10, record, f"its {name} has characters that are not printable")
         for name, text in texts.items():
-            bound = MAX_FIELD if name in _OF_THE_REQUESTER else MAX_TEXT
+            bound = MAX_FIELDS.get(name, MAX_TEXT)
             if len(text) > bound:
                 yield _of_record(10, record, f"its {name} has {len(text)} characters: at most {bound} are allowed")
         size = sum(map(len, _texts(record.line)))
@@ -385,8 +384,6 @@ def every_csr_ends_in_time(evidence: Evidence) -> Iterator[Violation]:
 
 
 Rule = Callable[[Evidence], Iterator[Violation]]
-ENDS: Final[tuple[Rule, ...]] = (every_csr_ends, an_honest_csr_is_never_refused, every_csr_ends_in_time)
-"""The rules that read neither certificates nor records: for histories that have none."""
 RULES: Final[tuple[Rule, ...]] = (
     every_csr_ends,
     nothing_unexpected_is_raised,

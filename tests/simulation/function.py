@@ -133,13 +133,21 @@ class Function:
         for task in self._tasks:
             task.cancel()
 
-    async def call(self, site: str, act: Callable[[], T], *, trouble: Trouble | None = None) -> T:
+    async def call(
+        self,
+        site: str,
+        act: Callable[[], T],
+        *,
+        trouble: Trouble | None = None,
+        deletes: Callable[[], object] | None = None,
+    ) -> T:
         """Calls a server: `act` happens there, whether or not the caller still waits.
 
         Args:
             site: of the plan's faults.
             act: what the server does; it may raise SignerError.
             trouble: what goes wrong, in place of the plan's fault.
+            deletes: what the CSR's requester does just before, if the fault is `gone`.
         """
         wrong = "" if self.is_dead else self.world.troubles.at("function")
         if wrong == "killed before":
@@ -151,6 +159,8 @@ class Function:
         what = self.world.troubles.at(site)
         if what:
             self.world.tell(self.name, f"calls {site}: {what}")
+        if what == "gone" and deletes is not None:
+            deletes()
         if trouble is None:
             trouble = OUTLASTS if wrong == "stopped late" else TROUBLES[site].get(what, NONE)
         result = await self._answer(act, trouble)

@@ -19,7 +19,7 @@ WAITING: Final = ("hangs", "poison", "unsendable")
 
 FAULTS: Final = {
     "api.read": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "very slow"),
-    "api.write": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "lost", "lost", "late"),
+    "api.write": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "lost", "lost", "late", "gone"),
     "api.event": ("item", "refused"),
     "kms.public_key": ("quota", "unavailable", "disabled", "slow"),
     "kms.sign": ("quota", "unavailable", "disabled", "slow", "lost", "late", "wrong", "another key's"),

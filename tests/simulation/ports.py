@@ -116,13 +116,15 @@ class SimulatedCluster:
         def act() -> bytes | None:
             return self._server.patch(csr.name, csr.uid, csr.resource_version, status, by="function")
 
-        document = await self._call("api.write", csr.name, act)
+        document = await self._call("api.write", csr.name, act, partial(self._server.delete, csr.name, csr.uid))
         return None if document is None else CertificateSigningRequest.from_api(document, name=csr.name)
 
-    async def _call(self, site: str, name: str, act: Callable[[], bytes | None]) -> bytes | None:
+    async def _call(
+        self, site: str, name: str, act: Callable[[], bytes | None], deletes: Callable[[], object] | None = None
+    ) -> bytes | None:
         filed = self._server.filed.get(name)
         hangs = filed is not None and filed.kind == "hangs"
-        return await self._process.call(site, act, trouble=HANG if hangs else None)
+        return await self._process.call(site, act, trouble=HANG if hangs else None, deletes=deletes)
 
 
 class SimulatedKey:

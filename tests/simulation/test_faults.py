@@ -5,7 +5,10 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from tests.simulation.faults import FAULTS, Fault, planted
+from tests.simulation import crowd
+from tests.simulation.checker import violations
+from tests.simulation.faults import FAULTS, Fault, Mode, planted
+from tests.simulation.world import run
 
 
 def _state(module: str) -> dict[str, object]:
@@ -37,6 +40,22 @@ def test_a_planted_fault_takes_effect_and_is_taken_back(fault: Fault) -> None:
 
 def test_a_fault_whose_text_is_gone_is_an_error() -> None:
     """Otherwise nothing would be planted, and the simulation would seem to be blind."""
-    fault = Fault(commit="c", line="l", module="csr_exporter.queue.replicas", old="no such text", new="", seeds=1)
+    fault = Fault(commit="c", line="l", module="csr_exporter.queue.replicas", old="no such text", new="")
     with pytest.raises(ValueError, match="has 0 times, and must have once: no such text"), planted(fault):
         pass
+
+
+def _is_broken(mode: Mode, seed: int) -> bool:
+    if mode is Mode.WHOLE:
+        return bool(violations(run(seed)))
+    plan = crowd.drawn(seed)
+    return bool(crowd.shortcomings(plan, crowd.run(plan)))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_planted_fault_is_found_within_its_seeds(fault: Fault) -> None:
+    """Without it, the seed that shows it breaks nothing."""
+    with planted(fault):
+        found = next((seed for seed in (fault.seed, *range(fault.seeds)) if _is_broken(fault.mode, seed)), None)
+    assert found is not None, f"none of {fault.seeds} seeds shows it"
+    assert not _is_broken(fault.mode, found)

@@ -15,7 +15,6 @@ from typing import BinaryIO, NoReturn, Self
 from csr_exporter.clock import Clock
 from csr_exporter.csr import Reference, Stage, requester_of
 from csr_exporter.delivery.dispatcher import Dispatcher
-from csr_exporter.delivery.limiter import Limiter
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import WorkItem
@@ -59,16 +58,12 @@ def core(
     *,
     send: Callable[[WorkItem], Answer] = lambda _item: ACKNOWLEDGED,
     queue: WorkQueue | None = None,
-    limiter: Limiter | None = None,
     stages: frozenset[Stage] = frozenset(Stage),
 ) -> tuple[Store, Dispatcher]:
     """An exporter's store and dispatcher around one work queue, without threads."""
     queue, changed = WorkQueue() if queue is None else queue, threading.Condition()
     store = Store(stages={SIGNER: stages}, queue=queue, changed=changed, clock=clock, log=log, metrics=metrics)
-    limiter = Limiter() if limiter is None else limiter
-    return store, Dispatcher(
-        queue=queue, changed=changed, send=send, clock=clock, log=log, metrics=metrics, limiter=limiter
-    )
+    return store, Dispatcher(queue=queue, changed=changed, send=send, clock=clock, log=log, metrics=metrics)
 
 
 def filed_by(pod: int) -> dict[str, object]:

@@ -25,7 +25,7 @@ def test_the_gauges_follow_the_queue() -> None:
     age = clocks.age_of("2026-11-24T10:00:00Z")
     assert metrics.value("oldest_undelivered_seconds") == pytest.approx(age, abs=60)
     assert metrics.value("concurrency_limit") >= 1
-    assert metrics.value("circuit_state") == metrics.value("inflight") == metrics.value("log_lines_lost") == 0
+    assert metrics.value("paused") == metrics.value("inflight") == metrics.value("log_lines_lost") == 0
 
 
 def test_the_status_line() -> None:
@@ -34,13 +34,12 @@ def test_the_status_line() -> None:
     with captured_log() as (log, lines):
         store, dispatcher = core(log, metrics, VirtualClock())
         store.watched([Seen(reference=reference(1), stage=Stage.PENDING)])
-        metrics.resync_missed.inc(2)
         dispatcher.update_gauges()
         metrics.log_status(log, [])
         metrics.log_status(log, ["no ID token yet", "stopping"])
         ready, unready = lines()
     assert (ready["message"], ready["severity"], ready["ready"]) == ("status", "INFO", True)
-    assert (ready["pending"], ready["in_flight"], ready["resync_missed"]) == (1, 0, 2)
+    assert (ready["pending"], ready["in_flight"]) == (1, 0)
     assert float(str(ready["oldest_undelivered_seconds"])) >= 0
     assert (unready["ready"], unready["unready"]) == (False, "no ID token yet; stopping")
 

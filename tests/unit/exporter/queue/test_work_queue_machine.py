@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from csr_exporter.csr import Stage
 from csr_exporter.delivery.dispatcher import Scheduler
-from csr_exporter.delivery.limiter import RETIRED_PAUSE, Limiter
+from csr_exporter.delivery.limiter import Limiter
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
@@ -30,7 +30,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         rate_limit = RateLimit(burst=2, seconds=600)
         self.queue = WorkQueue(rate_limit=rate_limit, replicas=Replicas(count=2, ordinal=0), most=8, chance=lambda: 0.5)
-        self.scheduler = Scheduler(self.queue, Limiter(start=3, most=4))
+        self.scheduler = Scheduler(self.queue, Limiter())
         self.now = 0.0
         self.alive: set[int] = set()
         self.under_way: list[WorkItem] = []
@@ -87,7 +87,7 @@ class Machine(RuleBasedStateMachine):
             self.scheduler.settle(self.under_way.pop(), acknowledged, now=self.now)
         sent: set[int] = set()
         for _ in range(40):
-            self.now += max(POISON_RETRY, LONGEST_FULFILMENT, RETIRED_PAUSE)
+            self.now += max(POISON_RETRY, LONGEST_FULFILMENT)
             while (item := self.scheduler.take(self.now)) is not None:
                 sent.add(int(item.reference.uid[:8]))
                 self.scheduler.settle(item, acknowledged, now=self.now)

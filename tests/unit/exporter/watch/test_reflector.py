@@ -17,17 +17,17 @@ from csr_exporter import csr
 from csr_exporter.clock import MonotonicClock
 from csr_exporter.configuration import ApiServer as Location
 from csr_exporter.connection import Timeouts
-from csr_exporter.csr import Seen, Stage
+from csr_exporter.csr import Stage
 from csr_exporter.delivery import cloud_event
 from csr_exporter.health import Health
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from csr_exporter.watch import client
-from csr_exporter.watch.client import ApiClient, Watch
+from csr_exporter.watch.client import ApiClient
 from csr_exporter.watch.reflector import LIST_SPACING, STUBBORN, Reflector
 from csr_exporter.watch.resync import PERIOD, Resync
-from csr_exporter.watch.store import GRACE, Store
+from csr_exporter.watch.store import Store
 from tests.unit.exporter.support import (
     LONG,
     SIGNER,
@@ -41,7 +41,6 @@ from tests.unit.exporter.support import (
     core,
     csr_document,
     page,
-    reference,
     stream,
 )
 
@@ -65,10 +64,6 @@ class Rig:
     def asked(self) -> list[str]:
         """What was asked for, in short: list, list:CONTINUE or watch:VERSION."""
         return [_asked(request) for request in self.server.requests]
-
-    def count_missed(self) -> None:
-        """The resync looks what the watch missed."""
-        self.store.count_missed({SIGNER: self.reflector.status.up_to_date})
 
     def waiting(self) -> list[tuple[int, Stage]]:
         """The CSRs that would be sent now."""
@@ -566,114 +561,6 @@ def _resynced(listed: list[dict[str, object]]) -> Callable[[Request, Connection]
     return lambda _request, _connection: page(*listed)
 
 
-def test_a_watch_loop_that_skips_one_of_a_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The resync finds and adds what was skipped; it counts, loudly, when the watch is in step and its time is up."""
-    numbers, lines = range(1, 301), 0
-    original = Watch._seen  # noqa: SLF001 - the mutation
-
-    def skips(watch: Watch, line: bytes) -> Seen | None:
-        nonlocal lines
-        lines += 1
-        return None if lines % 100 == 0 else original(watch, line)
-
-    def served(request: Request, connection: Connection) -> bytes | None:
-        if _asked(request) == "list":
-            return page(*[csr_document(n) for n in numbers] if rig.asked.count("list") > 1 else [])
-        match sum(asked.startswith("watch") for asked in rig.asked):
-            case 1:
-                return stream(*[_event("ADDED", n) for n in numbers])
-            case 2:
-                assert rig.store.waiting == 297
-                rig.resync.list_once()
-                return stream(_bookmark("500"), _event("MODIFIED", 100, "Approved", version="501"))
-            case 3:
-                rig.count_missed()
-                counts.append(rig.metrics.counts.get("resync_missed_total", 0))
-                rig.clock.time += GRACE
-                connection.send(stream(_bookmark("502"), end=b""))
-                return None  # cut: only the bookmark says that the watch is in step
-            case _:
-                rig.count_missed()
-                counts.append(rig.metrics.counts.get("resync_missed_total", 0))
-                rig.clock.time = float("inf")
-                return stream()
-
-    monkeypatch.setattr(Watch, "_seen", skips)
-    counts: list[int] = []
-    with _rig(served, tmp_path, ends_at=1e9) as rig:
-        rig.reflector.run()
-        assert counts == [1, 3]
-        assert rig.store.waiting == 300
-        missed = [line["uid"] for line in rig.lines() if line["severity"] == "ERROR"]
-        assert missed == [reference(n).uid for n in (100, 200, 300)]
-
-
-def test_a_watch_that_is_behind_the_resync_does_not_alarm(tmp_path: Path) -> None:
-    """An outage of minutes after a resync, and the list that follows it: nothing was missed."""
-
-    def served(request: Request, _connection: Connection) -> bytes:
-        if _asked(request) == "list":
-            return page(*[csr_document(n) for n in ((), (1, 2), (2,))[rig.asked.count("list") - 1]])
-        match sum(asked.startswith("watch") for asked in rig.asked):
-            case 1:
-                rig.resync.list_once()
-                return answer(503)
-            case count if count < 20:
-                rig.count_missed()
-                return answer(503)
-            case 20:
-                return stream(GONE)
-            case _:
-                rig.count_missed()
-                rig.clock.time = float("inf")
-                return stream(_bookmark("900"))
-
-    with _rig(served, tmp_path, ends_at=1e9) as rig:
-        rig.reflector.run()
-        rig.count_missed()
-        assert "resync_missed_total" not in rig.metrics.counts
-        assert [number for number, _ in rig.waiting()] == [2]
-
-
-def test_what_the_first_list_showed_does_not_alarm(tmp_path: Path) -> None:
-    """The watch continues that list and shows of its CSRs only what changes."""
-
-    def served(request: Request, _connection: Connection) -> bytes:
-        if _asked(request) == "list":
-            return page(csr_document(1), csr_document(2))
-        if rig.asked.count("watch:100") == 1 and "watch:500" not in rig.asked:
-            rig.resync.list_once()
-            rig.clock.time += GRACE
-            return stream(_event("MODIFIED", 1, "Approved", version="400"), _bookmark("500"))
-        rig.count_missed()
-        rig.clock.time = float("inf")
-        return stream()
-
-    with _rig(served, tmp_path, ends_at=1e9) as rig:
-        rig.reflector.run()
-        assert rig.asked == ["list", "watch:100", "list", "watch:500"]
-        assert "resync_missed_total" not in rig.metrics.counts
-
-
-def test_a_long_watch_without_bookmarks_is_in_step_at_its_end(tmp_path: Path) -> None:
-    """Bookmarks are no promise: what a watch of minutes has not shown by its orderly end is missed as well."""
-
-    def served(request: Request, _connection: Connection) -> bytes:
-        if _asked(request) == "list":
-            return page(*[csr_document(1)] if rig.asked.count("list") > 1 else [])
-        if rig.asked.count("watch:100") == 1:
-            rig.resync.list_once()
-            rig.clock.time += 300.0
-        else:
-            rig.count_missed()
-            rig.clock.time = float("inf")
-        return stream()
-
-    with _rig(served, tmp_path, ends_at=1e9) as rig:
-        rig.reflector.run()
-        assert rig.metrics.counts["resync_missed_total"] == 1
-
-
 def test_a_csr_that_cannot_be_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Others still end by their absence, and it does not itself: somebody who makes one too large gains nothing."""
     monkeypatch.setattr(client, "LARGEST_PAGE", 2_000)
@@ -751,6 +638,14 @@ def test_reconnects_leave_nothing_behind(tmp_path: Path) -> None:
 
 def _seen(number: int, *conditions: str) -> list[csr.Seen]:
     return [csr.from_api(csr_document(number, *conditions))]
+
+
+def test_the_resync_adds_what_the_watch_missed(tmp_path: Path) -> None:
+    """A CSR, and the approval of another one."""
+    with _rig(_resynced([csr_document(1), csr_document(2, "Approved"), csr_document(3)]), tmp_path) as rig:
+        rig.store.watched([*_seen(2), *_seen(3)])
+        rig.resync.list_once()
+        assert sorted(rig.waiting()) == [(1, Stage.PENDING), (2, Stage.APPROVED), (3, Stage.PENDING)]
 
 
 def test_the_resync_adds_nothing_that_the_watch_ended_meanwhile(tmp_path: Path) -> None:

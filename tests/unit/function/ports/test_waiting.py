@@ -24,7 +24,7 @@ from sandbox.api import Api
 from sandbox.kms import Fault, KmsServer
 from sandbox.kms.iam import ANONYMOUS
 from sandbox.kubernetes import KubernetesServer
-from tests.unit.exporter.simulation import Simulation
+from tests.simulation.delivery import Delivery
 from tests.unit.function.ports.answers import FORBIDDEN, HANG_UP, Probes, answering
 from tests.unit.function.ports.blocking import Blocking
 from tests.unit.function.ports.conftest import (
@@ -214,7 +214,7 @@ def test_a_missing_right_has_its_event_within_15_seconds(
         verdict = verdict_of(fault.status, type(fault).__name__)
         return 0.1, Answer(verdict=verdict, status=fault.status, retry_after=fault.retry_after)
 
-    simulation = Simulation(function=function)
+    simulation = Delivery(function=function)
     for number in range(len(csrs)):
         simulation.at(0.4 * number, partial(simulation.create, number))
     simulation.run(20.0)
