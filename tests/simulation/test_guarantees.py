@@ -132,6 +132,27 @@ def test_attack_hostile_requesters_delay_an_honest_pod_by_at_most_ten_seconds(
     assert max(waits[number] - alone[number] for number in arrivals) <= 10.0
 
 
+def test_attack_many_pods_whose_csrs_hang_keep_no_deferred_csr_waiting() -> None:
+    """120 pods file a CSR that hangs every half minute; the function defers each honest CSR once, for two seconds."""
+    deferred = Answer(verdict=Verdict.LATER, status=425, retry_after=2.0)
+
+    def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
+        if item.reference.name in hanging:
+            return 45.0, HUNG
+        return 0.08, deferred if item.attempt == 1 else ISSUED
+
+    filed = {1000 + 100 * pod + number: (30.0 * number + pod % 30, pod) for pod in range(120) for number in range(30)}
+    hanging = {reference(number).name for number in filed}
+    arrivals = {number: 300.0 + 7.0 * number for number in range(20)}
+    simulation = Delivery(partial(WorkQueue, chance=lambda: 0.5), function=function)
+    for number, (when, pod) in filed.items():
+        simulation.at(when, partial(simulation.create, number, pod=1000 + pod))
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(900.0)
+    assert max(_waits(simulation, arrivals).values()) <= 2.0 + 10.0
+
+
 def _drained(count: int, *, outage: tuple[float, Answer] = (0.08, ISSUED)) -> float:
     """Returns when the last CSR is issued that was filed in the ten minutes of an outage, counted from its end."""
     simulation = Delivery(function=lambda _item, now: outage if now < TEN_MINUTES else (0.08, ISSUED))

@@ -35,20 +35,30 @@ class RateLimit:
         return self.burst + math.ceil(_HORIZON / self.seconds)
 
 
+class Kind(enum.IntEnum):
+    """What an event is."""
+
+    NEW = enum.auto()
+    """The CSR's first one."""
+    AGAIN = enum.auto()
+    """The function dealt with the last one."""
+    FAILED = enum.auto()
+    """The last one failed."""
+
+
 class _Rank(enum.IntEnum):
     """What goes first: CSRs that always fail, of however many requesters, are soon behind all others."""
 
-    FIRST = 0
-    """A CSR's first event, of a requester that has all its tokens."""
+    ONLY = 0
+    """Its requester has no other CSR, as an honest pod."""
     FURTHER = 1
-    """A CSR's first event, of another requester."""
-    RETRY = 2
+    FAILED = 2
 
 
 class Lane(NamedTuple):
-    """The CSRs of one requester and one signerName that are due, oldest first; those that are tried again apart."""
+    """The CSRs of one requester and one signerName that are due for one kind of event, oldest first."""
 
-    is_retry: bool
+    kind: Kind
     signer_name: str
     requester: str
 
@@ -127,13 +137,13 @@ class FairQueue:
         uids = self._lanes.setdefault(lane, {})
         uids[uid] = None
         if is_new:
-            self._place(lane, now)
+            self._place(lane)
         return len(uids) > self._tokens(lane.requester, now)
 
     def take(self, now: float) -> str | None:
         """Removes and returns the CSR whose event is sent next, and takes its requester's token."""
         while self._parked and self._parked[0][0] <= now:
-            self._place(heapq.heappop(self._parked)[1], now)
+            self._place(heapq.heappop(self._parked)[1])
         for each in self._rounds:
             while each:
                 uid = self._serve(each.pop(), now)
@@ -158,17 +168,16 @@ class FairQueue:
             if not self._is_free(lane):
                 record = self._requesters[lane.requester]
                 record.full_at = max(now, record.full_at) + self._rate_limit.seconds
-        self._place(lane, now)
+        self._place(lane)
         return uid
 
-    def _place(self, lane: Lane, now: float) -> None:
+    def _place(self, lane: Lane) -> None:
         """Gives a lane a place in its round; forgets it if it is empty."""
         if not self._lanes[lane]:
             del self._lanes[lane]
             return
-        has_all_tokens = self._requesters[lane.requester].full_at <= now
-        rank = _Rank.RETRY if lane.is_retry else _Rank.FIRST if has_all_tokens else _Rank.FURTHER
-        self._rounds[rank].add(lane)
+        rank = _Rank.ONLY if self._requesters[lane.requester].held == 1 else _Rank.FURTHER
+        self._rounds[_Rank.FAILED if lane.kind is Kind.FAILED else rank].add(lane)
 
     def _tokens(self, requester: str, now: float) -> int:
         debt = max(0.0, self._requesters[requester].full_at - now)
@@ -179,7 +188,7 @@ class FairQueue:
 
         Calico gives up after 90 seconds.
         """
-        return lane.is_retry and self._requesters[lane.requester].held == 1
+        return lane.kind is not Kind.NEW and self._requesters[lane.requester].held == 1
 
     def _record(self, requester: str, now: float) -> _Requester:
         if requester not in self._requesters:

@@ -61,7 +61,8 @@ FAULTS = frozenset(
     }
 )
 """Faults of the function as a whole, or of one CSR: it is the function's if several requesters suffer them."""
-_OF_THE_FUNCTION = FAULTS | {Verdict.OVERLOADED}
+FAILURES = FAULTS | {Verdict.OVERLOADED}
+"""Answers by which the function did not deal with the CSR."""
 _ONCE_AN_HOUR = frozenset({Verdict.POISON, Verdict.RETIRED})
 
 _BY_STATUS = {
@@ -128,7 +129,7 @@ def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
     """Returns the seconds until the next try after this many failures in a row."""
     if answer.verdict in _ONCE_AN_HOUR:
         return POISON_RETRY
-    longest = LONGEST_FAULT_RETRY if answer.verdict in _OF_THE_FUNCTION else LONGEST_RETRY
+    longest = LONGEST_FAULT_RETRY if answer.verdict in FAILURES else LONGEST_RETRY
     grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)
     ceiling = min(longest, SHORTEST_RETRY * 2.0 ** min(grown, 32))
     full_jitter = SHORTEST_RETRY + (ceiling - SHORTEST_RETRY) * chance()

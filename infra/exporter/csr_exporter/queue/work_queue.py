@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.delay_queue import DelayQueue
-from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
+from csr_exporter.queue.fair_queue import FairQueue, Kind, Lane, RateLimit
 from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import FAULTS, Answer
+from csr_exporter.queue.retry_policy import FAILURES, FAULTS, Answer
 
 # Bounds the memory, with the longest names and the heaviest CSRs too; a later resync finds the rest.
 MOST_CSRS = 10_000
@@ -51,11 +51,6 @@ class WorkQueue:
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._tracked
-
-    def stage_of(self, uid: str) -> Stage | None:
-        """Returns the stage of a CSR; None where the queue does not hold it."""
-        tracked = self._tracked.get(uid)
-        return None if tracked is None else tracked.stage
 
     def pending(self) -> Counter[Stage]:
         """Returns the number of CSRs in each stage."""
@@ -186,7 +181,7 @@ class WorkQueue:
         tracked.stage, tracked.reference = Stage.APPROVED, reference
         # The next event is another one: it need not wait as long as the answer to the last one demands.
         soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
-        if tracked.last is not None and tracked.due is not None and tracked.due > soon:
+        if tracked.due is not None and tracked.due > soon:
             self._delay(tracked, soon)
 
     def _becomes_due(self, tracked: TrackedCsr, now: float) -> bool:
@@ -214,4 +209,7 @@ class WorkQueue:
 
 
 def _lane(tracked: TrackedCsr) -> Lane:
-    return Lane(tracked.last is not None, tracked.reference.signer_name, tracked.reference.requester)
+    kind = Kind.NEW
+    if tracked.last is not None:
+        kind = Kind.FAILED if tracked.answer is not None and tracked.answer.verdict in FAILURES else Kind.AGAIN
+    return Lane(kind, tracked.reference.signer_name, tracked.reference.requester)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
+from csr_exporter.queue.fair_queue import FairQueue, Kind, Lane, RateLimit
 
 
-def _lane(requester: str, signer_name: str = "x", *, is_retry: bool = False) -> Lane:
-    return Lane(is_retry, signer_name, requester)
+def _lane(requester: str, signer_name: str = "x", kind: Kind = Kind.NEW) -> Lane:
+    return Lane(kind, signer_name, requester)
 
 
 def _fair_queue(burst: int = 2, seconds: float = 10.0) -> FairQueue:
@@ -33,35 +33,31 @@ def _drain(fair_queue: FairQueue, now: float = 0.0) -> list[str]:
 def test_requesters_are_served_round_robin() -> None:
     """However many CSRs one has queued first; for each requester the oldest goes first."""
     fair_queue = _fair_queue(burst=9)
-    for requester, uids in {"a": "1234", "b": "56", "c": "7"}.items():
+    for requester, uids in {"a": "1234", "b": "56", "c": "78"}.items():
         assert not any(_add(fair_queue, _lane(requester), *uids))
-    assert _drain(fair_queue) == list("1572634")
+    assert _drain(fair_queue) == list("15726834")
 
 
-@pytest.mark.parametrize("is_retry", [False, True])
-def test_a_signer_names_many_requesters_delay_another_signer_name_by_one_place(*, is_retry: bool) -> None:
+@pytest.mark.parametrize("kind", Kind)
+def test_a_signer_names_many_requesters_delay_another_signer_name_by_one_place(kind: Kind) -> None:
     """Thousands of CSRs of one signerName, each of its own requester, are due before two of another signerName."""
     fair_queue = _fair_queue()
     for number in range(3000):
-        _add(fair_queue, _lane(f"pod {number}", is_retry=is_retry), str(number))
+        _add(fair_queue, _lane(f"pod {number}", kind=kind), str(number))
     fair_queue.take(0.0)
     for requester in "ab":
-        _add(fair_queue, _lane(requester, "y", is_retry=is_retry), requester)
+        _add(fair_queue, _lane(requester, "y", kind), requester)
     assert [fair_queue.take(0.0) for _ in range(5)] == ["1", "a", "2", "b", "3"]
 
 
-def test_a_requesters_second_event_goes_after_the_first_of_every_other() -> None:
-    """Of those that come later too, and of other signerNames: until it has all its tokens again. Then retries."""
+def test_an_only_csr_goes_first_and_a_failing_one_last() -> None:
+    """Whoever came first, also of other signerNames; an only CSR that the function deferred is no failing one."""
     fair_queue = _fair_queue(burst=3)
-    _add(fair_queue, _lane("r", is_retry=True), "retry")
+    _add(fair_queue, _lane("r", kind=Kind.FAILED), "failing")
     _add(fair_queue, _lane("a"), "a1", "a2")
-    assert fair_queue.take(0.0) == "a1"
-    _add(fair_queue, _lane("b", "y"), "b1", "b2")
-    _add(fair_queue, _lane("c"), "c1")
-    assert _drain(fair_queue) == ["b1", "c1", "a2", "b2", "retry"]
-    _add(fair_queue, _lane("a"), "a3", now=20.0)
-    _add(fair_queue, _lane("d"), "d1", now=20.0)
-    assert _drain(fair_queue, 20.0) == ["a3", "d1"]
+    _add(fair_queue, _lane("b", "y"), "b1")
+    _add(fair_queue, _lane("c", kind=Kind.AGAIN), "deferred")
+    assert _drain(fair_queue) == ["b1", "deferred", "a1", "a2", "failing"]
 
 
 def test_a_requester_without_a_token_is_parked() -> None:
@@ -103,7 +99,7 @@ def test_a_lane_may_end_while_it_is_parked(*, again: bool) -> None:
 
 def test_a_retry_of_an_only_csr_costs_no_token() -> None:
     """Nor does it wait for one. Of a requester with two CSRs each retry does."""
-    fair_queue, lane = _fair_queue(), _lane("a", is_retry=True)
+    fair_queue, lane = _fair_queue(), _lane("a", kind=Kind.FAILED)
     for _ in range(5):
         _add(fair_queue, lane, "1")
         assert _drain(fair_queue) == ["1"]
