@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-REPLICAS: Final = 2
 PAGE: Final = 3
 TICK: Final = 15.0
 FREEZE: Final = 61.0
@@ -62,7 +61,7 @@ class Exporter:
         self._frozen_until = 0.0
         self._versions: dict[str, int] = {}
         self._changed = asyncio.Event()
-        replicas = Replicas(count=REPLICAS, ordinal=ordinal)
+        replicas = Replicas(count=world.plan.replicas, ordinal=ordinal)
         queue = WorkQueue(replicas=replicas, most=world.plan.most, chance=self._chance.random)
         self._scheduler = Scheduler(queue, Limiter())
         wanted = frozenset(Stage) if world.plan.approves else frozenset({Stage.APPROVED})

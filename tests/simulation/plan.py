@@ -62,8 +62,6 @@ OUTAGES: Final = (
     ("watch", "missed"),
 )
 """What can go wrong for a while."""
-
-
 QUIET: Final = 0.15
 """The part of the seeds without faults."""
 SEEN: Final = 0.4
@@ -71,10 +69,12 @@ SEEN: Final = 0.4
 UNSEEN: Final = frozenset({"list", "watch", "exporter"})
 """Sites whose faults may keep a CSR from being seen."""
 USUAL_MOST: Final = 10_000
-SMALL_MOST: Final = 4
-AT_ONCE, AFTER_FAULTS, SHOWS_ADDRESSES, CAPACITY, RESYNCED = 5.0, 120.0, 10.0, 60.0, 780.0
-"""Seconds: a CSR takes so long without faults, and after them; a node shows its addresses so late; a full queue lists
-so soon after it has capacity again; and a resync comes so late, with a clock that drifts."""
+SMALL_MOST, TINY_MOST = 12, 4
+REPLICAS: Final = 2
+AT_ONCE, AFTER_FAULTS, SHOWS_ADDRESSES = 5.0, 120.0, 10.0
+"""Seconds that a CSR takes without faults, and after them; and until a node shows its addresses."""
+TAKEN_OVER, CAPACITY, RESYNCED = 45.0, 60.0, 780.0
+"""Seconds until another replica sends an event, until a queue that was full lists, and until a resync."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +138,7 @@ class Plan:
         signers: configured signers.
         approves: whether the function approves.
         addresses: whether the profile certifies addresses.
+        replicas: how many exporters each of the two takes for granted.
         most: CSRs that an exporter's queue holds.
         lag: seconds that a watch is behind, at most.
         drift: parts by which a process's clock is fast or slow, at most.
@@ -151,6 +152,7 @@ class Plan:
     signers: int = 1
     approves: bool = True
     addresses: bool = False
+    replicas: int = REPLICAS
     most: int = USUAL_MOST
     lag: float = 0.1
     drift: float = 0.0
@@ -178,8 +180,11 @@ class Plan:
         approved = 0.0 if self.approves else min(each.at for each in acts if each.does == "approves")
         faults = [each.site for each in self.elements if isinstance(each, Fault | Outage)]
         kinds = {each.kind for each in self.elements if isinstance(each, Files)}
+        if self.most == TINY_MOST and not kinds.isdisjoint((*WAITING, "flood")):
+            return math.inf  # they may hold all places
         is_left_out = not UNSEEN.isdisjoint(faults) or (self.most < USUAL_MOST and not kinds.isdisjoint(WAITING))
         usual = self.lag + (SHOWS_ADDRESSES if self.addresses else 0.0) + (AFTER_FAULTS if faults else AT_ONCE)
+        usual += 0.0 if self.replicas == REPLICAS else TAKEN_OVER
         most = usual + (RESYNCED if is_left_out else CAPACITY if self.most < USUAL_MOST else 0.0)
         return max(filed.at, approved, self.trouble) - filed.at + most
 
@@ -210,7 +215,8 @@ def draw(seed: int) -> Plan:
         signers=chance.choice((1, 1, 2)),
         approves=approves,
         addresses=addresses,
-        most=chance.choice((USUAL_MOST, USUAL_MOST, SMALL_MOST)),
+        replicas=chance.choice((2, 2, 2, 2, 1, 3)),
+        most=chance.choice((USUAL_MOST, USUAL_MOST, SMALL_MOST, TINY_MOST)),
         lag=chance.choice((0.02, 0.5, 10.0)),
         drift=chance.choice((0.0, 0.001, 0.02)),
     )
@@ -225,15 +231,16 @@ def draw(seed: int) -> Plan:
 
 def _requests(chance: random.Random, plan: Plan, waiting: Sequence[str]) -> Iterator[Element]:
     numbers = iter(range(1000))
-    for pod in range(chance.randint(3, 7)):
-        yield from _pod(chance, plan, numbers, pod)
+    spread = chance.choice((1.0, 60.0, 60.0))  # seconds: the nodes start together, or not
+    for pod in range(chance.randint(3, 8)):
+        yield from _pod(chance, plan, numbers, pod, at=chance.uniform(0.0, spread))
     hostile = (*HOSTILE, *waiting, *(("hidden address",) if plan.addresses else ()))
     for pod in range(20, 20 + chance.randint(0, 3)):
         kind = chance.choice(hostile)
         yield Files(at=chance.uniform(0.0, 60.0), csr=next(numbers), pod=pod, kind=kind)
     at = chance.uniform(0.0, 60.0)
-    if chance.random() < (0.2 if plan.most == USUAL_MOST else 0.5):
-        yield from (Files(at=at, csr=next(numbers), pod=30, kind="flood") for _ in range(chance.randint(2, 15)))
+    if chance.random() < (0.5 if plan.most == SMALL_MOST else 0.15):
+        yield from (Files(at=at, csr=next(numbers), pod=30, kind="flood") for _ in range(chance.choice((7, 18))))
     if chance.random() < 0.03:
         yield Files(at=at, csr=next(numbers), pod=40, kind="large")
     if chance.random() < 0.1:  # the pod goes after it was read, and all that follows is slow
@@ -243,9 +250,9 @@ def _requests(chance: random.Random, plan: Plan, waiting: Sequence[str]) -> Iter
         yield from (Outage(site=site, at=at, seconds=60.0, what="very slow") for site in ("api.write", "audit"))
 
 
-def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) -> Iterator[Element]:
+def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int, *, at: float) -> Iterator[Element]:
     """A pod with one CSR, and what others do about it; sometimes it files another one under the same name."""
-    csr, at = next(numbers), chance.uniform(0.0, 60.0)
+    csr = next(numbers)
     yield Files(at=at, csr=csr, pod=pod, kind="RSA" if chance.random() < 0.02 else "honest")
     if chance.random() < (0.2 if plan.approves else 0.9):
         yield Acts(at=at + chance.expovariate(0.2), csr=csr, does="approves")
@@ -258,7 +265,8 @@ def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) ->
     if chance.random() < 0.03:
         yield Acts(at=at + chance.expovariate(2.0), csr=csr, does="removes its pod")
     if chance.random() < 0.2:
-        gone = at + chance.choice((chance.expovariate(5.0), chance.uniform(0.0, 100.0)))
+        soon = plan.lag * chance.random() + chance.uniform(0.05, 0.4)  # while the function deals with it
+        gone = at + chance.choice((soon, soon, chance.uniform(0.0, 100.0)))
         again, kind = next(numbers), chance.choice(("honest", "honest", "wrong names", "other signer"))
         yield Acts(at=gone, csr=csr, does="deletes")
         yield Files(at=gone + chance.uniform(0.0, 2.0), csr=again, pod=pod, kind=kind)

@@ -17,11 +17,11 @@ from csr_signer.errors import ItemError
 from csr_signer.policy.signer import Signer
 from tests.simulation import requesters
 from tests.simulation.api_server import ApiServer
-from tests.simulation.exporter import REPLICAS, Exporter
+from tests.simulation.exporter import Exporter
 from tests.simulation.function import Function
 from tests.simulation.history import Due, Filed, History
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.plan import Acts, Files, Happens, Plan, draw
+from tests.simulation.plan import REPLICAS, Acts, Files, Happens, Plan, draw
 from tests.simulation.requesters import Csr
 from tests.simulation.trouble import Troubles
 from tests.unit.function import builders
