@@ -64,7 +64,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='        await trail.record("abandoned", severity, "signing or writing failed after the intent", facts)\n',
         new="",
-        seed=1,
+        seed=2,
     ),
     Fault(
         commit="3cf7e18",
@@ -72,7 +72,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='"abandoned", "INFO", "the CSR is gone',
         new='"ignored", "INFO", "the CSR is gone',
-        seed=25,
+        seed=12,
     ),
     Fault(
         commit="99e7901",
@@ -80,7 +80,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='facts = {"kms_attempts": attempts.count, **facts, ',
         new="facts = {**facts, ",
-        seed=1,
+        seed=2,
     ),
     Fault(
         commit="99e7901",
@@ -88,7 +88,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="if reason is IgnoreReason.GONE:",
         new="if False:",
-        seed=6,
+        seed=33,
     ),
     Fault(
         commit="4c7dab5",
@@ -96,8 +96,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="except BaseException as error:",
         new="except Exception as error:",
-        seeds=200,
-        seed=74,
+        seed=53,
     ),
     Fault(
         commit="f62cb79",
@@ -105,7 +104,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="FRESH_SECONDS: Final = 5.0",
         new="FRESH_SECONDS: Final = 3600.0",
-        seed=26,
+        seed=11,
     ),
     Fault(
         commit="428ffe9",
@@ -137,7 +136,7 @@ FAULTS: Final = (
         module="csr_signer.policy.rules",
         old="if csr.size > LARGEST_OBJECT:",
         new="if False:",
-        seed=45,
+        seed=7,
     ),
     Fault(
         commit="c1e5871",
@@ -182,6 +181,7 @@ FAULTS: Final = (
         old="STUCK = 3.0",
         new="STUCK = 60.0",
         mode=Mode.DELIVERY,
+        seeds=200,
         seed=55,
     ),
     Fault(
@@ -216,6 +216,7 @@ FAULTS: Final = (
         old="is_news = self.is_failing and",
         new="is_news = (self.is_failing or answer.verdict is Verdict.UNAVAILABLE) and",
         mode=Mode.DELIVERY,
+        seeds=200,
         seed=53,
     ),
     Fault(
