@@ -71,13 +71,11 @@ class Seen:
         reference: which CSR.
         stage: None where nothing is left to do for it.
         issued: whether it has a certificate.
-        is_new: whether a watch shows it for the first time (ADDED).
     """
 
     reference: Reference
     stage: Stage | None
     issued: bool = False
-    is_new: bool = False
 
 
 def from_api(document: object) -> Seen:

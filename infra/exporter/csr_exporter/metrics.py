@@ -58,12 +58,11 @@ class Metrics:
         self.takeovers: Counter = counter("takeovers", "first events sent in place of another replica")
         self.inflight: Gauge = gauge("inflight", "events in flight")
         self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight")
-        self.circuit_state: Gauge = gauge("circuit_state", "0 closed, 1 half open, 2 open")
+        self.paused: Gauge = gauge("paused", "1 while the exporter sends no events")
         self.paused_seconds: Counter = counter(
             "paused_seconds", "seconds in which the exporter sent no events", "reason"
         )
         # The API server.
-        self.resync_missed: Counter = counter("resync_missed", "CSRs that the watch missed and a resync found")
         self.lists: Counter = counter("lists", "complete lists of a reflector")
         self.resyncs: Counter = counter("resyncs", "lists beside the watch", "result")
         self.list_seconds: Histogram = durations("list_seconds", "duration of a list")
@@ -114,7 +113,6 @@ class Metrics:
             oldest_undelivered_seconds=self.value("oldest_undelivered_seconds"),
             pending=round(sum(self.value("csr_pending", stage=stage.value) for stage in Stage)),
             in_flight=round(self.value("inflight")),
-            resync_missed=counts.get("resync_missed_total", 0),
             counts=counts,
         )
 

@@ -28,23 +28,20 @@ class Scheduler:
 
     def take(self, now: float) -> WorkItem | None:
         """Returns the event that a worker sends now, if there is one."""
-        if self._limiter.admits_at(now) != now:
-            return None
-        item = self._queue.take(now, suspects=self._limiter.admits_suspects)
-        if item is not None:
-            self._limiter.sent(item)
-        return item
+        return self._queue.take(now) if self._admitted_at(now) == now else None
 
     def pause(self, now: float) -> float | None:
         """Returns the seconds until `take` may return an event; None: until an answer or an observation."""
-        due = self._queue.next_due(suspects=self._limiter.admits_suspects)
-        admitted_at = self._limiter.admits_at(now)
+        due, admitted_at = self._queue.next_due(), self._admitted_at(now)
         return None if due is None or admitted_at is None else max(due, admitted_at) - now
 
-    def settle(self, item: WorkItem, answer: Answer, *, now: float) -> None:
-        """Decides what an answer means for its CSR and for all others. Only the requester's own faults cost tokens."""
-        is_functions_fault = self._limiter.answered(item, answer, now=now)
-        self._queue.settle(item, answer, now=now, costs_a_token=not is_functions_fault)
+    def settle(self, item: WorkItem, answer: Answer, *, now: float) -> float:
+        """Decides what an answer means for its CSR and for all others; returns by how long it prolongs the pause."""
+        self._queue.settle(item, answer, now=now)
+        return self._limiter.answered(item, answer, now=now)
+
+    def _admitted_at(self, now: float) -> float | None:
+        return self._limiter.admits_at(now, self._queue.in_flight.values())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -72,7 +69,7 @@ class Dispatcher:
         """
         workers = 0
         while (item := self._next()) is not None:
-            if workers < len(self.limiter.in_flight):
+            if workers < len(self.queue.in_flight):
                 workers += 1
                 threading.Thread(target=self._deliver, daemon=True, name="delivery").start()
             self._work.put(item)
@@ -88,15 +85,15 @@ class Dispatcher:
         with self.changed:
             self._draining = True
             self.changed.notify_all()
-            self.changed.wait_for(lambda: not self.limiter.in_flight, seconds)
-            return len(self.queue), len(self.limiter.in_flight)
+            self.changed.wait_for(lambda: not self.queue.in_flight, seconds)
+            return len(self.queue), len(self.queue.in_flight)
 
     @property
     def oldest_sending(self) -> float:
         """Seconds since the oldest event in flight was sent; 0 where there is none."""
         with self.changed:
             now = self.clock.now()
-            return now - min((item.sent_at for item in self.limiter.in_flight.values()), default=now)
+            return now - min((item.sent_at for item in self.queue.in_flight.values()), default=now)
 
     @property
     def misconfigured(self) -> list[str]:
@@ -112,10 +109,9 @@ class Dispatcher:
             pending, oldest = self.queue.pending(), self.queue.oldest_undelivered(now)
             for stage in Stage:
                 it.csr_pending.labels(stage=stage.value).set(pending[stage])
-            it.inflight.set(len(self.limiter.in_flight))
+            it.inflight.set(len(self.queue.in_flight))
             it.concurrency_limit.set(self.limiter.limit)
-            it.circuit_state.set(self.limiter.state(now))
-            self._count_pauses(now)
+            it.paused.set(now < self.limiter.paused_until)
         it.oldest_undelivered.set(age_of(oldest) or 0.0)
 
     def snapshot(self, most: int = MOST_SHOWN) -> list[dict[str, object]]:
@@ -143,22 +139,18 @@ class Dispatcher:
             # Before the next event of the CSR can be answered, and outside the lock: a log may block.
             record(item, answer, log=self.log, metrics=self.metrics)
             with self.changed:
-                now, was_down = self.clock.now(), self.limiter.is_down
-                self._scheduler.settle(item, answer, now=now)
-                self._count_pauses(now)
-                self._log_changes(item, answer, was_down=was_down, now=now)
+                now, was_failing = self.clock.now(), self.limiter.is_failing
+                paused = self._scheduler.settle(item, answer, now=now)
+                self.metrics.paused_seconds.labels(reason=answer.verdict.value).inc(paused)
+                self._log_changes(item, answer, was_failing=was_failing, now=now)
                 self.changed.notify_all()
 
-    def _log_changes(self, item: WorkItem, answer: Answer, *, was_down: bool, now: float) -> None:
-        if self.limiter.is_down and not was_down:
-            self.log.error("the function cannot be reached", code=answer.status, reason=answer.reason or None)
-        elif was_down and not self.limiter.is_down:
+    def _log_changes(self, item: WorkItem, answer: Answer, *, was_failing: bool, now: float) -> None:
+        if self.limiter.is_failing and not was_failing:
+            self.log.error("CSRs of several requesters fail", code=answer.status, reason=answer.reason or None)
+        elif was_failing and not self.limiter.is_failing:
             self.log.info("the function answers again", code=answer.status)
         change = self._misconfiguration.answered(item, answer, now=now)
         if change is not None:
             write = self.log.error if change == WRONG else self.log.info
             write(change, signer_name=item.reference.signer_name, code=answer.status)
-
-    def _count_pauses(self, now: float) -> None:
-        for reason, seconds in self.limiter.paused_seconds(now).items():
-            self.metrics.paused_seconds.labels(reason=reason).inc(seconds)

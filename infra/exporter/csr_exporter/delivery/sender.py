@@ -11,12 +11,13 @@ from csr_exporter.configuration import Function
 from csr_exporter.connection import Endpoint, Timeouts, UnreachableError, json_object, retry_after
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.cloud_event import CloudEvent
-from csr_exporter.delivery.limiter import MOST
+from csr_exporter.delivery.limiter import MOST_IN_FLIGHT
 from csr_exporter.identity import CachedToken, IdentityError
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 
-TIMEOUTS = Timeouts(read=60.0, total=60.0)
+# Cloud Run ends a request of the function after 30 seconds.
+TIMEOUTS = Timeouts(read=45.0, total=45.0)
 _LARGEST_ANSWER = 16 << 10
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -34,7 +35,7 @@ class Sender:
     timeouts: Timeouts = TIMEOUTS
 
     def __post_init__(self) -> None:
-        self._endpoint = Endpoint(self.function.url, timeouts=self.timeouts, connections=MOST)
+        self._endpoint = Endpoint(self.function.url, timeouts=self.timeouts, connections=MOST_IN_FLIGHT)
 
     def send(self, item: WorkItem) -> Answer:
         """Sends an item's event. Every failure is an answer too."""

@@ -28,7 +28,6 @@ class WorkItem:
         attempt: counts from 1.
         resend: deliberate repetitions after acknowledgements.
         takeover: another replica should have sent it.
-        suspect: the CSR's earlier failures seem to be its own fault, not the function's.
         sent_at: when.
     """
 
@@ -37,7 +36,6 @@ class WorkItem:
     attempt: int
     resend: int
     takeover: bool = False
-    suspect: bool = False
     sent_at: float = field(default=0.0, compare=False)
 
 
@@ -48,13 +46,13 @@ class TrackedCsr:
     Attributes:
         stage: the stage of its next event.
         added_at: when the queue first saw it.
-        due: when its next event is due; None while it waits in the fair queue, or is in flight.
+        due: when its next event is due; None while it waits in the fair queue, or is in flight. It has exactly one of
+            these three places.
         failures: failures in a row of its next event.
         resends: deliberate repetitions in this stage.
         tried: whether the exporter ever sent an event.
-        suspect_after: the CSR is suspect once the function has answered an event that was sent after this time; None:
-            it has not failed in a way that suggests a fault of the function.
-        costs_a_token: whether the next event costs its requester a token.
+        failed_at: when its events began to fail as if the function was at fault; None: the last answer was about the
+            CSR, or there was none.
         acknowledged: the stage that the function acknowledged, if the exporter sent nothing since.
         absences: resyncs in a row that did not list it.
         code: HTTP status of the last answer.
@@ -67,8 +65,7 @@ class TrackedCsr:
     failures: int = 0
     resends: int = 0
     tried: bool = False
-    suspect_after: float | None = None
-    costs_a_token: bool = False
+    failed_at: float | None = None
     acknowledged: Stage | None = None
     absences: int = 0
     code: int | None = None

@@ -12,10 +12,10 @@ SETTLING = 5.0
 SHORTEST_RETRY = 0.5
 LONGEST_RETRY = 60.0
 POISON_RETRY = 3600.0
+# After a fault of the function as a whole: it may be well again at any time, and the limiter bounds the load.
+LONGEST_FAULT_RETRY = 10.0
 # The exporter obeys the Retry-After of this many failures in a row; then its own back-off grows above it.
 TRUSTED_RETRY_AFTERS = 16
-# A failure that took this many seconds kept other events waiting.
-HANG = 10.0
 _ISSUED = "issued"
 
 
@@ -27,11 +27,11 @@ class Verdict(enum.Enum):
     LATER = "later"
     """This CSR only: retry after its own back-off, or after the function's Retry-After."""
     SLOW = "slow"
-    """The function does not keep up, or does not answer: retry, with fewer events in flight."""
+    """The function does not keep up, or does not answer."""
     OVERLOADED = "overloaded"
     """429: send nothing until the function's Retry-After has passed; then retry."""
     UNAVAILABLE = "unavailable"
-    """503: retry this CSR after the Retry-After. The other CSRs pause only if several requesters get 503."""
+    """503: the function cannot work, at least not for this CSR."""
     CONFIGURATION = "configuration"
     """503, and the function says why: its configuration, key, CA or right is wrong. As UNAVAILABLE, but time does not
     help: an operator must act."""
@@ -41,22 +41,28 @@ class Verdict(enum.Enum):
     POISON = "poison"
     """The function never accepts this event: retry once an hour, in case an operator fixes the cause."""
     CREDENTIAL = "credential"
-    """The function's front door does not accept our ID token: pause everything if several requesters get this."""
+    """The function's front door does not accept our ID token."""
     ENDPOINT = "endpoint"
-    """Another server answers at the function's URL: pause everything if several requesters get this."""
+    """Another server answers at the function's URL."""
     RETIRED = "retired"
-    """410: the receiver wants no more events (CloudEvents HTTP webhook, section 2.2): pause for an hour
-    if several requesters get this."""
+    """410: the receiver wants no more events (CloudEvents HTTP webhook, section 2.2): retry once an hour."""
 
 
 ABOUT_THE_CSR = frozenset({Verdict.ACKNOWLEDGED, Verdict.LATER, Verdict.SIGNER_CONFIGURATION, Verdict.POISON})
 """Answers about one CSR."""
-NOT_THE_FUNCTION = frozenset({Verdict.CREDENTIAL, Verdict.ENDPOINT, Verdict.RETIRED})
-"""Answers that did not come from the function. They consume no attempt of a CSR if several requesters get them."""
-OF_503 = frozenset({Verdict.UNAVAILABLE, Verdict.CONFIGURATION})
-"""Answers of 503, by which the function asks for a pause; one CSR alone may cause them."""
-SUSPICIOUS = NOT_THE_FUNCTION | OF_503 | {Verdict.SLOW}
-"""Faults of the function as a whole. If it answers other CSRs meanwhile, the CSR is suspect."""
+FAULTS = frozenset(
+    {
+        Verdict.SLOW,
+        Verdict.UNAVAILABLE,
+        Verdict.CONFIGURATION,
+        Verdict.CREDENTIAL,
+        Verdict.ENDPOINT,
+        Verdict.RETIRED,
+    }
+)
+"""Faults of the function as a whole, or of one CSR: it is the function's if several requesters suffer them."""
+_OF_THE_FUNCTION = FAULTS | {Verdict.OVERLOADED}
+_ONCE_AN_HOUR = frozenset({Verdict.POISON, Verdict.RETIRED})
 
 _BY_STATUS = {
     401: Verdict.CREDENTIAL,
@@ -120,24 +126,10 @@ def fulfilment(resends: int) -> float:
 
 def pause(answer: Answer, failures: int, chance: Callable[[], float]) -> float:
     """Returns the seconds until the next try after this many failures in a row."""
-    if answer.verdict is Verdict.POISON:
+    if answer.verdict in _ONCE_AN_HOUR:
         return POISON_RETRY
+    longest = LONGEST_FAULT_RETRY if answer.verdict in _OF_THE_FUNCTION else LONGEST_RETRY
     grown = failures if answer.retry_after is None else max(0, failures - TRUSTED_RETRY_AFTERS)
-    ceiling = min(LONGEST_RETRY, SHORTEST_RETRY * 2.0 ** min(grown, 32))
+    ceiling = min(longest, SHORTEST_RETRY * 2.0 ** min(grown, 32))
     full_jitter = SHORTEST_RETRY + (ceiling - SHORTEST_RETRY) * chance()
     return max(full_jitter, answer.retry_after or 0.0)
-
-
-def suspect_after(answer: Answer, earlier: float | None, *, took: float, now: float) -> float | None:
-    """Decides whether a CSR's failures may be its own fault, not the function's: `TrackedCsr.suspect_after`.
-
-    A CSR is suspect if its event hung, or if the function answers other CSRs after it failed. An outage makes no CSR
-    suspect: the function answers no CSR, and each 503 or time-out starts the comparison again. Of several 403 or 404
-    the first one counts.
-    """
-    if answer.is_about_the_csr:
-        return None
-    if answer.verdict not in SUSPICIOUS or (answer.verdict in NOT_THE_FUNCTION and earlier is not None):
-        return earlier
-    hung = answer.verdict not in NOT_THE_FUNCTION and took >= HANG
-    return float("-inf") if hung else now

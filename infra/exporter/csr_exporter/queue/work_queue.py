@@ -3,8 +3,8 @@
 It is the whole state of the exporter, in memory only: the API server is the durable queue. Pure: time is an argument. A
 CSR leaves only when the API server showed that nothing is left to do for it.
 
-The way of a CSR: seen, left to the replica that owns it for a while, queued, in flight, settled. Then it is due again:
-soon after a failure, much later after an acknowledgement.
+The way of a CSR: seen, left to the replica that owns it for a while, due, in flight, settled. Then it is due again:
+soon after a failure, much later after an acknowledgement. Of those that are due, the fair queue says which is next.
 """
 
 import itertools
@@ -16,20 +16,22 @@ from dataclasses import dataclass, field
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.delay_queue import DelayQueue
-from csr_exporter.queue.fair_queue import FairQueue, RateLimit
+from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
 from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import NOT_THE_FUNCTION, Answer, Verdict
+from csr_exporter.queue.retry_policy import FAULTS, Answer, Verdict
 
 # Bounds the memory, with the longest names and the heaviest CSRs too; a later resync finds the rest.
 MOST_CSRS = 10_000
-# Which source goes first, in turn: mostly new CSRs (0). Retries (1) and suspects (2) do too, so that none starves.
-_GOES_FIRST = (0, 0, 0, 1, 0, 0, 0, 2)
 
 
 @dataclass(kw_only=True, eq=False)
 class WorkQueue:
-    """The CSRs by uid. New ones wait in a fair queue; the exporter retries the others at a time of their own."""
+    """The CSRs by uid.
+
+    Attributes:
+        in_flight: the events in flight by uid, oldest first. A CSR that ends meanwhile leaves its event here.
+    """
 
     rate_limit: RateLimit = field(default_factory=RateLimit)
     replicas: Replicas = field(default_factory=Replicas)
@@ -37,12 +39,11 @@ class WorkQueue:
     chance: Callable[[], float] = random.random
 
     def __post_init__(self) -> None:
-        self._tracked: dict[str, TrackedCsr] = {}
-        self._new = FairQueue(self.rate_limit, self.most)
-        self._staggered, self._retries, self._suspects = (DelayQueue(self._due_of) for _ in range(3))
-        self._in_flight: set[str] = set()
-        self._goes_first = itertools.cycle(_GOES_FIRST)
-        self._answered = 0.0  # when the exporter sent the latest event that the function dealt with
+        self.in_flight: dict[str, WorkItem] = {}
+        self._tracked: dict[str, TrackedCsr] = {}  # at most `most`
+        self._later = DelayQueue(self._due_of)  # those with a time
+        self._due = FairQueue(self.rate_limit, self.most)  # those without a time that are not in flight
+        self._answered = float("-inf")  # when the exporter sent the latest event that the function dealt with
 
     def __len__(self) -> int:
         return len(self._tracked)
@@ -62,7 +63,8 @@ class WorkQueue:
     def oldest_undelivered(self, now: float) -> str:
         """Returns when the oldest CSR was created that the function should have acknowledged; "" where there is none.
 
-        A requester must not raise the alarm: its own rate limit and its suspect CSRs do not count.
+        A requester must not raise the alarm: its own rate limit does not count, nor does a CSR that fails while the
+        function answers others.
         """
         waiting = (each.reference.creation_timestamp for each in self._tracked.values() if self._is_overdue(each, now))
         return min(waiting, default="")
@@ -75,7 +77,7 @@ class WorkQueue:
                 "stage": tracked.stage.value,
                 "attempts": tracked.failures,
                 "resends": tracked.resends,
-                "in_flight": uid in self._in_flight,
+                "in_flight": uid in self.in_flight,
                 "due_in": None if tracked.due is None else round(tracked.due - now, 1),
                 "code": tracked.code,
             }
@@ -116,86 +118,65 @@ class WorkQueue:
 
     def capacity_returned(self) -> bool:
         """Returns once, after the queue was full, whether half of it is free again."""
-        return self._new.capacity_returned()
+        return self._due.capacity_returned()
 
-    def take(self, now: float, *, suspects: bool = True) -> WorkItem | None:
-        """Returns the next event that is due, if there is one; `suspects`: whether the CSR may be suspect.
+    def take(self, now: float) -> WorkItem | None:
+        """Returns the next event that is due, if there is one. Only one event of a CSR is in flight at a time."""
+        while (uid := self._later.pop(now)) is not None:
+            self._becomes_due(self._tracked[uid], now)
+        uid = self._due.take(now)
+        return None if uid is None else self._send(self._tracked[uid], now)
 
-        Only one event of a CSR is in flight at a time.
-        """
-        while (uid := self._staggered.pop(now)) is not None:
-            self._enqueue(self._tracked[uid], now)
-        sources, first = self._sources(suspects), next(self._goes_first)
-        for source in (*sources[first:], *reversed(sources[:first])):
-            uid = source.take(now) if isinstance(source, FairQueue) else self._take_retry(source, now)
-            if uid is not None:
-                return self._item(self._tracked[uid], now)
-        return None
-
-    def next_due(self, *, suspects: bool = True) -> float | None:
+    def next_due(self) -> float | None:
         """Returns when `take` can return an event, at the earliest."""
-        times = [source.next_due() for source in (self._staggered, *self._sources(suspects))]
-        return min((time for time in times if time is not None), default=None)
+        times = [time for time in (self._later.next_due(), self._due.next_due()) if time is not None]
+        return min(times, default=None)
 
-    def settle(self, item: WorkItem, answer: Answer, *, now: float, costs_a_token: bool = True) -> None:
-        """Schedules the CSR's next event after an answer.
-
-        `costs_a_token`: whether the next event costs the requester a token, as the first one did.
-        """
-        self._in_flight.discard(item.reference.uid)
+    def settle(self, item: WorkItem, answer: Answer, *, now: float) -> None:
+        """Schedules the CSR's next event after an answer."""
+        del self.in_flight[item.reference.uid]
         if answer.is_about_the_csr:
             self._answered = max(self._answered, item.sent_at)
         tracked = self._tracked.get(item.reference.uid)
         if tracked is None:  # it ended while it was in flight
             return
-        tracked.code, tracked.costs_a_token = answer.status, costs_a_token
-        tracked.suspect_after = retry_policy.suspect_after(
-            answer, tracked.suspect_after, took=now - item.sent_at, now=now
-        )
+        tracked.code = answer.status
+        if answer.is_about_the_csr:
+            tracked.failed_at = None
+        elif answer.verdict in FAULTS and tracked.failed_at is None:
+            tracked.failed_at = now
         if answer.verdict is Verdict.ACKNOWLEDGED:
             tracked.acknowledged, tracked.failures = item.stage, 0
-            is_current = item.stage is tracked.stage
-            pause = retry_policy.fulfilment(tracked.resends) if is_current else retry_policy.SETTLING
-        elif answer.verdict in NOT_THE_FUNCTION and not item.suspect and not costs_a_token:
-            pause = 0.0  # the limiter pauses everything
+            pause = retry_policy.fulfilment(tracked.resends)
         else:
             tracked.failures += 1
             pause = retry_policy.pause(answer, tracked.failures, self.chance)
-        self._retry(tracked, now + pause)
+        if item.stage is not tracked.stage:  # the answer is to another event than the next one
+            tracked.failures, pause = 0, min(pause, retry_policy.SETTLING)
+        self._delay(tracked, now + pause)
 
     def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
-        waits_for_a_token = (
-            tracked.reference.uid not in self._in_flight
-            and (not tracked.tried or self._retry_costs_a_token(tracked))
-            and self._new.available_at(tracked.reference.requester) > now
-        )
-        return tracked.acknowledged is None and not self._is_suspect(tracked) and not waits_for_a_token
-
-    def _retry_costs_a_token(self, tracked: TrackedCsr) -> bool:
-        # If a requester has only one CSR, the back-off alone bounds its retries: Calico gives up after 90 seconds.
-        return tracked.costs_a_token and not self._new.holds_one(tracked.reference.requester)
-
-    def _is_suspect(self, tracked: TrackedCsr) -> bool:
-        return tracked.suspect_after is not None and self._answered > tracked.suspect_after
+        has_a_place = tracked.reference.uid in self.in_flight or self._due.available_at(_lane(tracked)) <= now
+        fails_alone = tracked.failed_at is not None and self._answered > tracked.failed_at
+        return tracked.acknowledged is None and has_a_place and not fails_alone
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
-        change = self._new.admit(reference.requester, now)
+        change = self._due.admit(reference.requester, now)
         if change is not Change.ADDED:
             return change
         tracked = self._tracked[reference.uid] = TrackedCsr(reference, stage, added_at=now)
-        if reference.uid in self._in_flight:  # it came back while its event is in flight
+        if reference.uid in self.in_flight:  # it came back while its event is in flight
             tracked.tried = True
             return change
         delay = self.replicas.delay(reference.uid)
         if delay:
-            tracked.due = now + delay
-            self._staggered.add(tracked.due, reference.uid)
+            self._delay(tracked, now + delay)
             return change
-        return Change.THROTTLED if self._enqueue(tracked, now) else change
+        return Change.THROTTLED if self._becomes_due(tracked, now) else change
 
     def _end(self, tracked: TrackedCsr) -> Change:
         del self._tracked[tracked.reference.uid]
-        self._new.release(tracked.reference.requester, tracked.reference.uid)
+        self._due.release(_lane(tracked), tracked.reference.uid)
         return Change.ENDED
 
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
@@ -203,51 +184,37 @@ class WorkQueue:
         # The next event is another one: it need not wait as long as the answer to the last one demands.
         soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
         if tracked.tried and tracked.due is not None and tracked.due > soon:
-            self._retry(tracked, soon)
+            self._delay(tracked, soon)
 
-    def _enqueue(self, tracked: TrackedCsr, now: float) -> bool:
+    def _becomes_due(self, tracked: TrackedCsr, now: float) -> bool:
         tracked.due = None
-        return self._new.add(tracked.reference.requester, tracked.reference.uid, now=now)
+        return self._due.add(_lane(tracked), tracked.reference.uid, now=now)
 
-    def _retry(self, tracked: TrackedCsr, due: float) -> None:
+    def _delay(self, tracked: TrackedCsr, due: float) -> None:
         tracked.due = due
-        (self._suspects if self._is_suspect(tracked) else self._retries).add(due, tracked.reference.uid)
+        self._later.add(due, tracked.reference.uid)
 
-    def _sources(self, suspects: bool) -> list[FairQueue | DelayQueue]:  # noqa: FBT001 - `take`'s own
-        return [self._new, self._retries, self._suspects] if suspects else [self._new, self._retries]
-
-    def _take_retry(self, source: DelayQueue, now: float) -> str | None:
-        """Returns the uid of a retry that is due. A retry that costs a token waits until its requester has one."""
-        while (uid := source.pop(now)) is not None:
-            tracked = self._tracked[uid]
-            requester = tracked.reference.requester
-            if not self._retry_costs_a_token(tracked):
-                return uid
-            available_at = self._new.available_at(requester)
-            if available_at <= now:
-                self._new.spend(requester, now)
-                return uid
-            self._retry(tracked, available_at)
-        return None
-
-    def _item(self, tracked: TrackedCsr, now: float) -> WorkItem:
+    def _send(self, tracked: TrackedCsr, now: float) -> WorkItem:
         if tracked.acknowledged is tracked.stage:
             tracked.resends += 1
-        takeover = not tracked.tried and self.replicas.delay(tracked.reference.uid) > 0
-        # Until the function acknowledges this event, further attempts are retries of it.
-        tracked.acknowledged = tracked.due = None
-        tracked.tried = True
-        self._in_flight.add(tracked.reference.uid)
-        return WorkItem(
+        item = WorkItem(
             reference=tracked.reference,
             stage=tracked.stage,
             attempt=tracked.failures + 1,
             resend=tracked.resends,
-            takeover=takeover,
-            suspect=self._is_suspect(tracked),
+            takeover=not tracked.tried and self.replicas.delay(tracked.reference.uid) > 0,
             sent_at=now,
         )
+        # Until the function acknowledges this event, further attempts are retries of it.
+        tracked.acknowledged = None
+        tracked.tried = True
+        self.in_flight[item.reference.uid] = item
+        return item
 
     def _due_of(self, uid: str) -> float | None:
         tracked = self._tracked.get(uid)
         return None if tracked is None else tracked.due
+
+
+def _lane(tracked: TrackedCsr) -> Lane:
+    return Lane(tracked.tried, tracked.reference.signer_name, tracked.reference.requester)

@@ -100,7 +100,7 @@ class Watch:
         seen = csr.from_api(content)
         if self.version != FROM_THE_BEGINNING:
             self.version = seen.reference.resource_version
-        return replace(seen, stage=None if kind == "DELETED" else seen.stage, is_new=kind == "ADDED")
+        return replace(seen, stage=None if kind == "DELETED" else seen.stage)
 
 
 class ApiClient:

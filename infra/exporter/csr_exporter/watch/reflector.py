@@ -5,7 +5,7 @@ the API server no longer has that version, or sends a line that the reflector do
 again. After every failure it waits, longer each time. No failure ends the loop.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from csr_exporter.clock import Backoff, Clock
 from csr_exporter.connection import UnreachableError
@@ -28,8 +28,6 @@ LIST_SPACING = 10.0
 # it cannot decode an object. The statuses below say nothing about the version.
 STUBBORN = 5
 _ELSEWHERE = frozenset({401, 403, 429, 502, 503, 504})
-# A watch of this length was up to date when it ended, even if the API server sends no bookmarks.
-LONG_WATCH = 60.0
 # A longer list ends no CSR by its absence: the uids would cost too much memory.
 LONGEST_LIST = 50_000
 
@@ -44,7 +42,6 @@ class ReflectorStatus:
         listed: whether the first list is complete.
         refused: whether the API server forbids the list or the watch (401, 403).
         bookmark: when the watch began, or last showed a bookmark.
-        up_to_date: when the watch had last shown everything.
     """
 
     beat: float
@@ -52,7 +49,6 @@ class ReflectorStatus:
     listed: bool = False
     refused: bool = False
     bookmark: float | None = None
-    up_to_date: float = float("-inf")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -118,7 +114,6 @@ class Reflector:
                 signer_name=self.signer_name,
                 error=error,
             )
-            self.store.relisted(self.signer_name, None, since=self._listed_at)
             self.status.listed = True
             return FROM_THE_BEGINNING
 
@@ -133,10 +128,11 @@ class Reflector:
             whole = whole and page.is_whole and len(present) <= LONGEST_LIST
             present.update(page.uids if whole else ())
             items += len(page.seen)
-            self.store.watched((replace(seen, is_new=True) for seen in page.seen), unread=page.unread)
+            self.store.watched(page.seen)
             version = page.version
         self._list_expired = False
-        self.store.relisted(self.signer_name, present if whole else None, since=since)
+        if whole:
+            self.store.relisted(self.signer_name, present, since=since)
         self.status.listed = True
         self.metrics.lists.inc()
         self.metrics.list_seconds.observe(self.clock.now() - since)
@@ -160,8 +156,6 @@ class Reflector:
                 if self.clock.now() - began >= HEALTHY_WATCH:
                     self._backoff.reset()
         now = self.clock.now()
-        if now - began >= LONG_WATCH and reason == "end":
-            self.status.up_to_date = now
         if now - began >= SHORTEST_WATCH:
             return 0.0
         self.metrics.short_watches.inc()
@@ -178,7 +172,7 @@ class Reflector:
                     self.metrics.watch_last_event.set_to_current_time()
                     self.store.watched(batch)
                 if watch.is_up_to_date:
-                    self.status.bookmark = self.status.up_to_date = self.clock.now()
+                    self.status.bookmark = self.clock.now()
         except UnreachableError as error:
             # The next watch continues from the last version.
             self.log.info("the watch failed", signer_name=self.signer_name, error=error)

@@ -18,7 +18,7 @@ from csr_exporter.watch.response import ExpiredError, RefusedError, UnpageableLi
 from csr_exporter.watch.store import Store
 
 PERIOD = 600.0
-# How often the resync looks whether the watch missed a CSR, and whether the queue has capacity again.
+# How often the resync looks whether the queue has capacity again.
 _TICK = 15.0
 
 
@@ -42,7 +42,6 @@ class Resync:
         """Lists every `period` seconds, give or take a fifth, and when the queue has capacity again."""
         due = self._next_due()
         while not self.clock.wait(min(_TICK, max(0.0, due - self.clock.now()))):
-            self.store.count_missed({each.signer_name: each.status.up_to_date for each in self.reflectors})
             if self.store.capacity_returned() or self.clock.now() >= due:
                 self.list_once()
                 due = self._next_due()
@@ -67,7 +66,7 @@ class Resync:
         try:
             for page in self.client.pages(signer_name):
                 count_unread(page, self.log, self.metrics)
-                self.store.resynced(page.seen, unread=page.unread)
+                self.store.resynced(page.seen)
                 is_complete = is_complete and page.is_whole and len(uids) <= LONGEST_LIST
                 if is_complete:
                     uids.update(set(page.uids) - {seen.reference.uid for seen in page.seen if seen.stage is None})

@@ -1,22 +1,23 @@
-"""One requester against the others, while the function is or was in trouble: what the rate limit must still hold."""
+"""The exporter's guarantees, each as a number: docs/architecture.md lists them with these tests."""
 
 import random
 from functools import partial
 
 import pytest
 
-from csr_exporter.csr import Stage
-from csr_exporter.delivery.limiter import LONGEST_PAUSE
+from csr_exporter.delivery.limiter import FAULT_PAUSE
 from csr_exporter.queue.item import WorkItem
-from csr_exporter.queue.retry_policy import HANG, Answer, Verdict, verdict_of
+from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import WorkQueue
-from tests.unit.exporter.simulation import ISSUED, Simulation
+from tests.simulation.delivery import ISSUED, Delivery
 from tests.unit.exporter.support import reference
 
 NOT_FOUND = Answer(verdict=Verdict.ENDPOINT, status=404)
 FORBIDDEN = Answer(verdict=Verdict.CREDENTIAL, status=403)
 HUNG = Answer(verdict=Verdict.SLOW)
 CALICOS_PATIENCE = 90.0
+TEN_MINUTES = 600.0
+BROKEN = {reference(1).name, reference(2).name}
 
 
 def _attacked(
@@ -27,7 +28,7 @@ def _attacked(
     outage_lasts: tuple[float, float] = (0.0, 0.0),
     pods: int = 1,
     seed: int = 7,
-) -> Simulation:
+) -> Delivery:
     """Pods whose CSRs get one bad answer: six CSRs at once, then one in 30 s. Beside them honest pods with one CSR."""
     requesters = {reference(pod=pod).requester for pod in range(1, pods + 1)}
 
@@ -37,7 +38,7 @@ def _attacked(
         began, ended = outage_lasts
         return outage if began <= now < ended else (0.08, ISSUED)
 
-    simulation = Simulation(WorkQueue(chance=random.Random(seed).random), function=function)  # noqa: S311 - no secret
+    simulation = Delivery(partial(WorkQueue, chance=random.Random(seed).random), function=function)  # noqa: S311 - no secret
     for pod in range(1, pods + 1):
         for number in range(246):
             when = 0.0 if number < 6 else (number - 5) * 30.0
@@ -48,45 +49,26 @@ def _attacked(
     return simulation
 
 
-def _waits(simulation: Simulation, arrivals: dict[int, float]) -> dict[int, float]:
+def _waits(simulation: Delivery, arrivals: dict[int, float]) -> dict[int, float]:
     return {number: simulation.issued.get(number, float("inf")) - when for number, when in arrivals.items()}
 
 
-def test_attack_no_source_starves_while_the_two_others_are_always_due() -> None:
-    """New CSRs and suspects are always there: a retry of an honest CSR still gets its turn."""
-    queue = WorkQueue(chance=lambda: 0.0)
-    for number in range(1, 41):
-        queue.see(reference(number), Stage.APPROVED, now=0.0)
-        item = queue.take(0.0)
-        assert item is not None
-        queue.settle(item, HUNG, now=HANG)
-    queue.see(reference(50), Stage.APPROVED, now=HANG)
-    honest = queue.take(HANG)
-    assert honest is not None
-    assert honest.reference == reference(50)
-    queue.settle(honest, Answer(verdict=Verdict.LATER, status=500), now=HANG)
-    for number in range(100, 200):
-        queue.see(reference(number), Stage.APPROVED, now=60.0)
-    taken = [queue.take(60.0) for _ in range(40)]
-    assert reference(50) in [item.reference for item in taken if item is not None]
-
-
 @pytest.mark.parametrize("offset", [0.0, 9.0, 18.0, 27.0])
-def test_attack_a_pod_that_always_gets_403_holds_up_no_other_pod_for_longer_than_one_pause(offset: float) -> None:
+def test_attack_a_pod_that_always_gets_403_holds_up_no_other_pod(offset: float) -> None:
     """A firewall dislikes one pod's CSR names. In a cluster where little happens an honest pod's CSR comes along."""
     arrivals = {10 + place: 600.0 + offset + 121.0 * place for place in range(20)}
     simulation = _attacked((0.08, FORBIDDEN), arrivals=arrivals)
-    assert max(_waits(simulation, arrivals).values()) <= LONGEST_PAUSE + 1
+    assert max(_waits(simulation, arrivals).values()) <= 0.1
 
 
-@pytest.mark.parametrize("hostile", [(60.0, HUNG), (30.0, HUNG), (0.08, FORBIDDEN), (0.08, NOT_FOUND)])
+@pytest.mark.parametrize("hostile", [(45.0, HUNG), (30.0, HUNG), (0.08, FORBIDDEN), (0.08, NOT_FOUND)])
 def test_attack_after_an_outage_one_pod_does_not_keep_others_from_their_retry(hostile: tuple[float, Answer]) -> None:
     """The function hangs for half a minute. Whoever was caught by that is sent again within Calico's patience.
 
     Their time-out ends at 90 s at the latest; the back-off after a first failure is a second.
     """
     arrivals = {10 + place: 1.0 + 2 * place for place in range(12)}
-    simulation = _attacked(hostile, arrivals=arrivals, outage=(60.0, HUNG), outage_lasts=(0.0, 30.0))
+    simulation = _attacked(hostile, arrivals=arrivals, outage=(45.0, HUNG), outage_lasts=(0.0, 30.0))
     assert max(_waits(simulation, arrivals).values()) <= CALICOS_PATIENCE
 
 
@@ -132,28 +114,86 @@ def _answered(status: int, retry_after: float | None = None) -> tuple[float, Ans
 @pytest.mark.parametrize("arrivals", [pytest.param(QUIET, id="quiet"), pytest.param(BUSY, id="busy")])
 @pytest.mark.parametrize("pods", [pytest.param(count, id=f"{count} hostile") for count in (1, 2, 8)])
 @pytest.mark.parametrize(
-    ("hostile", "too_many"),
+    "hostile",
     [
-        # With the Retry-After of the function's own answers; and the number of requesters that delays others longer.
-        pytest.param(_answered(401), 2, id="401"),
-        pytest.param(_answered(403), 2, id="403"),
-        pytest.param(_answered(404), 2, id="404"),
-        pytest.param(_answered(429, 5.0), 1, id="429"),
-        pytest.param(_answered(500, 30.0), None, id="500"),
-        pytest.param(_answered(503, 30.0), 8, id="503"),
-        pytest.param((60.0, HUNG), 2, id="hang"),
+        # With the Retry-After of the function's own answers.
+        *(pytest.param(_answered(status), id=str(status)) for status in (401, 403, 404)),
+        pytest.param(_answered(429, 5.0), id="429"),
+        pytest.param(_answered(500, 30.0), id="500"),
+        pytest.param(_answered(503, 30.0), id="503"),
+        pytest.param((45.0, HUNG), id="hang"),
     ],
 )
 def test_attack_hostile_requesters_delay_an_honest_pod_by_at_most_ten_seconds(
-    request: pytest.FixtureRequest,
-    hostile: tuple[float, Answer],
-    too_many: int | None,
-    pods: int,
-    arrivals: dict[int, float],
+    hostile: tuple[float, Answer], pods: int, arrivals: dict[int, float]
 ) -> None:
     """However many of them always get a bad answer: compared to the same honest pods without them."""
-    if too_many is not None and pods >= too_many:
-        reason = "the exporter takes the failures for an outage, and pauses all CSRs"
-        request.applymarker(pytest.mark.xfail(reason=reason))
     waits, alone = (_waits(_attacked(hostile, arrivals=arrivals, pods=count), arrivals) for count in (pods, 0))
     assert max(waits[number] - alone[number] for number in arrivals) <= 10.0
+
+
+def _drained(count: int, *, outage: tuple[float, Answer] = (0.08, ISSUED)) -> float:
+    """Returns when the last CSR is issued that was filed in the ten minutes of an outage, counted from its end."""
+    simulation = Delivery(function=lambda _item, now: outage if now < TEN_MINUTES else (0.08, ISSUED))
+    for number in range(count):
+        simulation.at(TEN_MINUTES * number / count, partial(simulation.create, number))
+    simulation.run(2 * TEN_MINUTES)
+    assert len(simulation.issued) == count
+    return max(simulation.issued.values()) - TEN_MINUTES
+
+
+@pytest.mark.parametrize(("count", "most"), [(300, 60.0), (5000, 60.0 + 8.4)])
+@pytest.mark.parametrize("outage", [_answered(403), _answered(503), (45.0, HUNG)])
+def test_after_an_outage_everything_is_issued_within_a_minute(
+    outage: tuple[float, Answer], count: int, most: float
+) -> None:
+    """Of ten minutes; 5,000 CSRs take 8.4 s alone, which `test_5000_csrs_at_once` holds."""
+    assert _drained(count, outage=outage) <= most
+
+
+def test_one_requester_with_ten_thousand_csrs_delays_nobody() -> None:
+    """Its events are as many as its tokens; each honest pod beside it waits as if it was not there."""
+    simulation = Delivery()
+    for number in range(10_000):
+        simulation.create(number, pod=1)
+    arrivals = {20_000 + place: 5.0 + 7.0 * place for place in range(100)}
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(900.0)
+    assert max(_waits(simulation, arrivals).values()) <= 5.0
+    assert sum(1 for each in simulation.sent if each.number < 10_000) <= 6 + 900 / 30
+
+
+def test_5000_csrs_at_once() -> None:
+    """With a function that takes 80 ms: the 99th percentile is that of 4d4ecad."""
+    simulation = Delivery()
+    for number in range(5000):
+        simulation.create(number)
+    simulation.run(60.0)
+    assert sorted(simulation.issued.values())[4949] <= 8.25
+    assert len(simulation.sent) == 5000
+
+
+def test_in_a_quiet_cluster_the_event_follows_at_once() -> None:
+    """The exporter adds no time of its own."""
+    simulation = Delivery()
+    simulation.at(100.0, partial(simulation.create, 1))
+    simulation.run(200.0)
+    assert [each.at for each in simulation.sent] == [100.0]
+
+
+@pytest.mark.parametrize("asked", [5.0, 60.0, 300.0])
+def test_the_retry_after_of_503_is_of_its_csr_alone(asked: float) -> None:
+    """Its own CSR keeps it; the others wait for a pause of five seconds at most, however long it is."""
+    answer = Answer(verdict=Verdict.UNAVAILABLE, status=503, retry_after=asked)
+    simulation = Delivery(function=lambda item, _now: (0.08, answer if item.reference.name in BROKEN else ISSUED))
+    for number in (1, 2):
+        simulation.create(number)
+    arrivals = {10 + place: 0.1 + place for place in range(20)}
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(asked - 0.1)
+    assert simulation.numbers[1] == simulation.numbers[2] == 1
+    simulation.run(max(40.0, asked + 10.0))
+    assert simulation.numbers[1] > 1
+    assert max(_waits(simulation, arrivals).values()) <= FAULT_PAUSE + 0.1
