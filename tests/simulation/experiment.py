@@ -34,7 +34,9 @@ PAUSE_SECONDS: Final = 3.0
 """The longest time from a kill to the next start, and from a pod's first CSR to its second."""
 PER_FLOOD, PER_HOSTILE, PER_REPEATED = 10, 16, 20
 """One in so many CSRs is part of the flood, an attacker's, or a pod's second one."""
-KINDS: Final = ("function", "exporter", "API server")
+PER_KILL: Final = 3
+"""One in so many requests comes close to a kill, so that each kill meets work."""
+KINDS: Final = ("function", "API server", "exporter")
 ATTACKS: Final = [
     story for story in STORIES if story.runs_as is None and story.token == "pod" and story.name != "stolen name"
 ]
@@ -83,6 +85,7 @@ class Experiment:
         self._kms = kms
         self._keys = keys
         self._chance = random.Random(options.seed)  # noqa: S311  # reproducible, not secret
+        self._kill_moments = sorted(self._moment() for _ in range(options.kills))
         self._epoch = time.time()
         self._said = 0.0
         self._stopped = threading.Event()
@@ -117,13 +120,13 @@ class Experiment:
         (api, csr, _), *pods = self._pods(csrs - flood - hostile - repeated + 1)
         name = csr["metadata"]["name"]
         self._expected[name] = replace(self._expected[name], within=math.inf)
-        tasks: list[Task] = [(self._moment(), partial(self._file, api, csr, times=flood))]
+        tasks: list[Task] = [(self._moment_of_request(), partial(self._file, api, csr, times=flood))]
         for number, (api, csr, later) in enumerate(pods):
-            moment = self._moment()
+            moment = self._moment_of_request()
             tasks.append((moment, partial(self._file, api, csr)))
             if number < repeated:
                 tasks.append((moment + self._chance.uniform(0, PAUSE_SECONDS), partial(self._file, api, later)))
-        tasks += [(self._moment(), partial(self._file, api, csr)) for api, csr in self._attackers(hostile)]
+        tasks += [(self._moment_of_request(), partial(self._file, api, csr)) for api, csr in self._attackers(hostile)]
         return sorted(tasks, key=lambda task: task[0])
 
     def _pods(self, count: int) -> Iterator[tuple[Api, dict[str, Any], dict[str, Any]]]:
@@ -175,7 +178,7 @@ class Experiment:
         deck = list(islice(cycle(KINDS), self._options.kills))
         self._chance.shuffle(deck)
         found: dict[str, list[Task]] = {kind: [] for kind in KINDS}
-        for kind, moment in zip(deck, sorted(self._moment() for _ in deck), strict=True):
+        for kind, moment in zip(deck, self._kill_moments, strict=True):
             pause = self._chance.uniform(0, PAUSE_SECONDS)
             replica = self._chance.randrange(len(self._deployment.exporters))
             found[kind].append((moment, partial(self._kill, kind, replica, pause)))
@@ -183,6 +186,11 @@ class Experiment:
 
     def _moment(self) -> float:
         return self._chance.uniform(0, self._options.minutes * 60)
+
+    def _moment_of_request(self) -> float:
+        if self._kill_moments and self._chance.randrange(PER_KILL) == 0:
+            return self._chance.choice(self._kill_moments) + self._chance.uniform(-1, 1)
+        return self._moment()
 
     def _happen(self, requests: Sequence[Task], killings: dict[str, list[Task]]) -> None:
         """Files and kills; raises the first failure."""
