@@ -196,7 +196,7 @@ def _longest_wait(plan: Plan, filed: float) -> float:
 
 
 def _end(trouble: Outage | Frozen | Killed) -> float:
-    return trouble.at + (0.0 if isinstance(trouble, Killed) else trouble.seconds)
+    return trouble.at + (AFTER_KILL if isinstance(trouble, Killed) else trouble.seconds)
 
 
 def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:

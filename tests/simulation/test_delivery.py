@@ -80,11 +80,11 @@ def test_half_of_the_answers_are_503() -> None:
     for number in range(2000):
         simulation.create(number)
     simulation.run(30.0)
-    assert simulation.limiters[0].limit == LEAST
+    assert simulation.limiters[0].places == LEAST
     assert len(simulation.issued) > 20
     simulation.run(120.0)
     assert len(simulation.issued) == 2000
-    assert simulation.limiters[0].limit > START
+    assert simulation.limiters[0].places > START
 
 
 def test_a_function_that_hangs() -> None:

@@ -57,7 +57,7 @@ class Metrics:
         self.unfulfilled_acks: Counter = counter("unfulfilled_acks", "acknowledged CSRs without a certificate in time")
         self.takeovers: Counter = counter("takeovers", "first events sent in place of another replica")
         self.inflight: Gauge = gauge("inflight", "events in flight")
-        self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight")
+        self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight for less than 3 s")
         self.paused: Gauge = gauge("paused", "1 while the exporter sends no events")
         self.paused_seconds: Counter = counter(
             "paused_seconds", "seconds in which the exporter sent no events", "reason"

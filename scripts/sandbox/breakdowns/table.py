@@ -91,7 +91,7 @@ again with `signerctl cluster manifests`, and apply it: `kubectl apply -k FOLDER
     Breakdown(
         name="function-unreachable",
         title="The exporter does not reach the function",
-        symptom="CSRs are Pending without any Event, and the exporter's log says that it cannot reach the function.",
+        symptom="CSRs are Pending without any Event, and the exporter's log says that nothing answers.",
         cause="""
 `function.url` of the exporter's configuration is wrong, or a firewall, a proxy or the DNS keeps the exporter's pods
 from Cloud Run.""",
@@ -101,7 +101,7 @@ allow the exporter's pods to reach it by https: egress firewall, NAT, Private Go
         says=(
             _csr("Pending"),
             _metric('csr_exporter_retries_total{reason="slow"}'),
-            _log('"message":"the function cannot be reached","reason":"NewConnectionError...Connection refused'),
+            _log('"message":"CSRs of several requesters fail","reason":"NewConnectionError...Connection refused'),
             _doctor(
                 "error function http...: no answer: ...; to do: check that the service runs and that function.url is"
                 " its URL: gcloud run services describe; then firewall, DNS and ingress"
@@ -122,7 +122,7 @@ Terraform's output has the right audience. Render the folder again with `signerc
         says=(
             _csr("Pending"),
             _metric('csr_exporter_retries_total{reason="credential"}'),
-            _log('"message":"the function cannot be reached","code":401,"reason":"401: check that the audience'),
+            _log('"message":"CSRs of several requesters fail","code":401,"reason":"401: check that the audience'),
             _doctor(
                 "error invoker http... answers 401: it does not accept the ID token's audience ...; to do:"
                 " function.audience must be the service's URI: run `signerctl cluster manifests`"

@@ -110,7 +110,7 @@ class Dispatcher:
             for stage in Stage:
                 it.csr_pending.labels(stage=stage.value).set(pending[stage])
             it.inflight.set(len(self.queue.in_flight))
-            it.concurrency_limit.set(self.limiter.limit)
+            it.concurrency_limit.set(self.limiter.places)
             it.paused.set(now < self.limiter.paused_until)
         it.oldest_undelivered.set(age_of(oldest) or 0.0)
 
@@ -140,8 +140,8 @@ class Dispatcher:
             record(item, answer, log=self.log, metrics=self.metrics)
             with self.changed:
                 now, was_failing = self.clock.now(), self.limiter.is_failing
-                paused = self._scheduler.settle(item, answer, now=now)
-                self.metrics.paused_seconds.labels(reason=answer.verdict.value).inc(paused)
+                if paused := self._scheduler.settle(item, answer, now=now):
+                    self.metrics.paused_seconds.labels(reason=answer.verdict.value).inc(paused)
                 self._log_changes(item, answer, was_failing=was_failing, now=now)
                 self.changed.notify_all()
 

@@ -22,6 +22,8 @@ MOST_IN_FLIGHT = 2 * MOST
 # If the function names no time. Cloud Run's own 429 has no Retry-After.
 DEFAULT_PAUSE = 1.0
 FAULT_PAUSE = 5.0
+# Nine ninths are a place.
+_ROUNDING = 1e-6
 # Requesters whose CSRs fail in a row before the exporter pauses. One requester alone proves nothing.
 SEVERAL = 2
 
@@ -30,17 +32,20 @@ class Limiter:
     """Decides when the next event may be sent, and learns from every answer.
 
     Attributes:
-        limit: places, each for an event in flight that is not stuck; LEAST to MOST.
-        paused_until: nothing is sent before; it never decreases.
+        limit: places, each for an event in flight that is not stuck; LEAST to MOST, with the fraction of the next one.
+        paused_until: nothing is sent before; it never decreases. What was sent before says nothing new.
         failing: requesters whose CSRs failed since the function last answered about a CSR; at most SEVERAL.
     """
 
     def __init__(self) -> None:
-        self.limit = START
+        self.limit = float(START)
         self.paused_until = float("-inf")
         self.failing: set[str] = set()
-        self._acknowledged = 0  # since the limit last changed; less than the limit
-        self._slowed_at = float("-inf")  # later than any event whose failure has lowered the limit
+
+    @property
+    def places(self) -> int:
+        """The whole places of `limit`."""
+        return int(self.limit + _ROUNDING)
 
     @property
     def is_failing(self) -> bool:
@@ -53,7 +58,7 @@ class Limiter:
         if len(times) >= MOST_IN_FLIGHT:
             return None
         held = [time for time in times if now - time < STUCK]
-        free_at = now if len(held) < self.limit else min(held) + STUCK
+        free_at = now if len(held) < self.places else min(held) + STUCK
         return max(free_at, self.paused_until)
 
     def answered(self, item: WorkItem, answer: Answer, *, now: float) -> float:
@@ -61,35 +66,20 @@ class Limiter:
         if answer.is_about_the_csr:
             self.failing.clear()
             if answer.verdict is Verdict.ACKNOWLEDGED:
-                self._speed_up()
+                self.limit = min(MOST, self.limit + 1 / self.places)
             return 0.0
         if answer.verdict is Verdict.OVERLOADED:
-            self._slow_down(item.sent_at, now)
-            return self._pause(DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after, now)
+            return self._slow_down(item, DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after, now)
         if answer.verdict not in FAULTS:
             return 0.0  # the exporter's own
         if not self.is_failing:
             self.failing.add(item.reference.requester)
-        if not self.is_failing:
-            return 0.0
-        self._slow_down(item.sent_at, now)
-        # What was sent before the pause says nothing new.
-        return self._pause(FAULT_PAUSE, now) if item.sent_at >= self.paused_until else 0.0
+        is_news = self.is_failing and item.sent_at >= self.paused_until
+        return self._slow_down(item, FAULT_PAUSE, now) if is_news else 0.0
 
-    def _pause(self, seconds: float, now: float) -> float:
+    def _slow_down(self, item: WorkItem, pause: float, now: float) -> float:
+        if item.sent_at >= self.paused_until:
+            self.limit = max(LEAST, self.limit / 2)
         begins = max(now, self.paused_until)
-        self.paused_until = max(self.paused_until, now + seconds)
+        self.paused_until = max(self.paused_until, now + pause)
         return max(0.0, self.paused_until - begins)
-
-    def _speed_up(self) -> None:
-        self._acknowledged += 1
-        if self._acknowledged >= self.limit:
-            self._acknowledged = 0
-            self.limit = min(MOST, self.limit + 1)
-
-    def _slow_down(self, sent_at: float, now: float) -> None:
-        if sent_at <= self._slowed_at:
-            return  # it was sent before the limit was lowered, so that it shows nothing new
-        self._acknowledged = 0
-        self.limit = max(LEAST, self.limit // 2)
-        self._slowed_at = now

@@ -7,17 +7,12 @@ waits, and delays no other requester. Each replica counts for itself. Pure: time
 import enum
 import heapq
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 from csr_exporter.document import integer
-from csr_exporter.queue.item import Change
 
-# One event in so many seconds goes to the last rank that has one: no flood of new CSRs keeps a retry waiting for ever.
-_LAST_EVERY = 10.0
-# Requesters without CSRs and with a full bucket are dropped when there are this many more than at the last sweep.
-_SWEEP = 256
 # A requester holds no more CSRs than it may cause events within two resync periods: a later resync finds the rest.
 _HORIZON = 1200.0
 
@@ -93,50 +88,32 @@ class _Round:
 
 
 class FairQueue:
-    """Counts all CSRs of each requester, and holds those that are due.
+    """Counts the CSRs of each requester, and holds those that are due.
 
     However many CSRs a requester files, it costs the others one place per round.
     """
 
-    def __init__(self, rate_limit: RateLimit, most: int) -> None:
-        """Holds at most `most` CSRs; the API server keeps the rest for a later resync."""
+    def __init__(self, rate_limit: RateLimit) -> None:
         self._rate_limit = rate_limit
-        self._most = most
-        self._held = 0  # the sum of all requesters' `held`
-        self._was_full = False  # since `capacity_returned` last returned True
-        self._requesters: dict[str, _Requester] = {}  # all that hold a CSR or lack a token, and some others
-        self._sweep_at = _SWEEP
-        self._lanes: dict[Lane, dict[str, None]] = {}  # uids; each lane is in its round or parked, once
+        self._requesters: OrderedDict[str, _Requester] = (
+            OrderedDict()
+        )  # all that hold a CSR or lack a token, and some others
+        self._lanes: dict[Lane, dict[str, None]] = {}  # uids; each lane is in one round, or parked
         self._rounds = tuple(_Round() for _ in _Rank)
         self._parked: list[tuple[float, Lane]] = []  # a heap: lanes whose requester has no token until then
-        self._last_at = 0.0  # when the last rank last went first
 
-    def admit(self, requester: str, now: float) -> Change:
-        """Counts a CSR of the requester, unless there is no capacity for it.
-
-        The second half of the queue is for requesters with few CSRs.
-        """
+    def admit(self, requester: str, now: float, *, is_scarce: bool) -> bool:
+        """Counts a CSR of the requester, unless it has its share; `is_scarce`: shares are small."""
         record = self._record(requester, now)
-        if record.held >= (self._rate_limit.most_held if self._is_half_free else self._rate_limit.burst):
-            return Change.OVER_LIMIT
-        if self._held >= self._most:
-            self._was_full = True
-            return Change.FULL
-        self._held += 1
+        if record.held >= (self._rate_limit.burst if is_scarce else self._rate_limit.most_held):
+            return False
         record.held += 1
-        return Change.ADDED
+        return True
 
     def release(self, lane: Lane, uid: str) -> None:
         """Discounts a CSR, and removes it from its lane. The lane keeps its place until its next turn."""
-        self._held -= 1
         self._requesters[lane.requester].held -= 1
         self._lanes.get(lane, {}).pop(uid, None)
-
-    def capacity_returned(self) -> bool:
-        """Returns once, after the queue was full, whether half of it is free again."""
-        returned = self._was_full and self._is_half_free
-        self._was_full = self._was_full and not returned
-        return returned
 
     def available_at(self, lane: Lane) -> float:
         """Returns when the lane's next event may be sent, at the earliest."""
@@ -144,26 +121,20 @@ class FairQueue:
             return -math.inf
         return self._requesters[lane.requester].full_at - (self._rate_limit.burst - 1) * self._rate_limit.seconds
 
-    def tokens(self, requester: str, now: float) -> int:
-        """Returns the requester's tokens."""
-        debt = max(0.0, self._record(requester, now).full_at - now)
-        return self._rate_limit.burst - math.ceil(debt / self._rate_limit.seconds)
-
     def add(self, lane: Lane, uid: str, *, now: float) -> bool:
         """Queues a CSR that is due; returns whether it waits for a token."""
-        if lane not in self._lanes:
-            self._lanes[lane] = {}
-            self._get_ready(lane, now)
-        self._lanes[lane][uid] = None
-        return len(self._lanes[lane]) > self.tokens(lane.requester, now)
+        is_new = lane not in self._lanes
+        uids = self._lanes.setdefault(lane, {})
+        uids[uid] = None
+        if is_new:
+            self._place(lane, now)
+        return len(uids) > self._tokens(lane.requester, now)
 
     def take(self, now: float) -> str | None:
         """Removes and returns the CSR whose event is sent next, and takes its requester's token."""
         while self._parked and self._parked[0][0] <= now:
-            self._get_ready(heapq.heappop(self._parked)[1], now)
-        is_lasts_turn = now - self._last_at >= _LAST_EVERY and any(self._rounds)
-        self._last_at = now if is_lasts_turn else self._last_at
-        for each in reversed(self._rounds) if is_lasts_turn else self._rounds:
+            self._place(heapq.heappop(self._parked)[1], now)
+        for each in self._rounds:
             while each:
                 uid = self._serve(each.pop(), now)
                 if uid is not None:
@@ -178,26 +149,30 @@ class FairQueue:
 
     def _serve(self, lane: Lane, now: float) -> str | None:
         uids = self._lanes[lane]
-        uid = None
-        if uids:
-            if (available_at := self.available_at(lane)) > now:
-                heapq.heappush(self._parked, (available_at, lane))
-                return None
-            uid = next(iter(uids))
+        if uids and (available_at := self.available_at(lane)) > now:
+            heapq.heappush(self._parked, (available_at, lane))
+            return None
+        uid = next(iter(uids), None)
+        if uid is not None:
             del uids[uid]
             if not self._is_free(lane):
                 record = self._requesters[lane.requester]
                 record.full_at = max(now, record.full_at) + self._rate_limit.seconds
-        if uids:
-            self._get_ready(lane, now)
-        else:
-            del self._lanes[lane]
+        self._place(lane, now)
         return uid
 
-    def _get_ready(self, lane: Lane, now: float) -> None:
+    def _place(self, lane: Lane, now: float) -> None:
+        """Gives a lane a place in its round; forgets it if it is empty."""
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+            return
         has_all_tokens = self._requesters[lane.requester].full_at <= now
         rank = _Rank.RETRY if lane.is_retry else _Rank.FIRST if has_all_tokens else _Rank.FURTHER
         self._rounds[rank].add(lane)
+
+    def _tokens(self, requester: str, now: float) -> int:
+        debt = max(0.0, self._requesters[requester].full_at - now)
+        return self._rate_limit.burst - math.ceil(debt / self._rate_limit.seconds)
 
     def _is_free(self, lane: Lane) -> bool:
         """Whether an event costs no token: of a requester's only CSR, the back-off alone bounds the retries.
@@ -207,19 +182,11 @@ class FairQueue:
         return lane.is_retry and self._requesters[lane.requester].held == 1
 
     def _record(self, requester: str, now: float) -> _Requester:
-        record = self._requesters.get(requester)
-        if record is None:
-            record = self._requesters[requester] = _Requester()
-            if len(self._requesters) > self._sweep_at:
-                waiting = {lane.requester for lane in self._lanes}
-                self._requesters = {
-                    name: each
-                    for name, each in self._requesters.items()
-                    if each is record or each.held or each.full_at > now or name in waiting
-                }
-                self._sweep_at = 2 * len(self._requesters) + _SWEEP
-        return record
-
-    @property
-    def _is_half_free(self) -> bool:
-        return self._held < max(1, self._most // 2)
+        if requester not in self._requesters:
+            # Two others are looked at for each new one, so those that are idle do not add up.
+            for _ in range(min(2, len(self._requesters))):
+                name, each = self._requesters.popitem(last=False)
+                if each.held or each.full_at > now:
+                    self._requesters[name] = each
+            self._requesters[requester] = _Requester()
+        return self._requesters[requester]

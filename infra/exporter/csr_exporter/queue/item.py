@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 
 from csr_exporter.csr import Reference, Stage
+from csr_exporter.queue.retry_policy import Answer, Verdict
 
 
 class Change(enum.Enum):
@@ -44,28 +45,39 @@ class TrackedCsr:
     """A CSR in the queue. The queue holds thousands of these, so they are small.
 
     Attributes:
+        reference: as the API server last showed it at another stage.
         stage: the stage of its next event.
         added_at: when the queue first saw it.
-        due: when its next event is due; None while it waits in the fair queue, or is in flight. It has exactly one of
+        due: when its next event is due; None while it waits in the fair queue, or is in flight: it has exactly one of
             these three places.
-        failures: failures in a row of its next event.
-        resends: deliberate repetitions in this stage.
-        tried: whether the exporter ever sent an event.
+        last: the last event; None: the exporter never sent one.
+        answer: the answer to the last event; None while that is in flight.
         failed_at: when its events began to fail as if the function was at fault; None: the last answer was about the
             CSR, or there was none.
-        acknowledged: the stage that the function acknowledged, if the exporter sent nothing since.
         absences: resyncs in a row that did not list it.
-        code: HTTP status of the last answer.
     """
 
     reference: Reference
     stage: Stage
     added_at: float
     due: float | None = None
-    failures: int = 0
-    resends: int = 0
-    tried: bool = False
+    last: WorkItem | None = None
+    answer: Answer | None = None
     failed_at: float | None = None
-    acknowledged: Stage | None = None
     absences: int = 0
-    code: int | None = None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the function has acknowledged the last event."""
+        return self.answer is not None and self.answer.verdict is Verdict.ACKNOWLEDGED
+
+    def next(self, now: float, *, takeover: bool) -> WorkItem:
+        """Returns the event that is sent now: a new one, a deliberate repetition, or another attempt."""
+        attempt, resend = 1, 0
+        if self.last is not None and self.last.stage is self.stage:
+            attempt, resend = self.last.attempt + 1, self.last.resend
+            if self.is_acknowledged:
+                attempt, resend = 1, self.last.resend + 1
+        return WorkItem(
+            reference=self.reference, stage=self.stage, attempt=attempt, resend=resend, takeover=takeover, sent_at=now
+        )

@@ -19,7 +19,7 @@ from csr_exporter.queue.delay_queue import DelayQueue
 from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
 from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import FAULTS, Answer, Verdict
+from csr_exporter.queue.retry_policy import FAULTS, Answer
 
 # Bounds the memory, with the longest names and the heaviest CSRs too; a later resync finds the rest.
 MOST_CSRS = 10_000
@@ -41,8 +41,9 @@ class WorkQueue:
     def __post_init__(self) -> None:
         self.in_flight: dict[str, WorkItem] = {}
         self._tracked: dict[str, TrackedCsr] = {}  # at most `most`
-        self._later = DelayQueue(self._due_of)  # those with a time
-        self._due = FairQueue(self.rate_limit, self.most)  # those without a time that are not in flight
+        self._later = DelayQueue(self._due_of, self._tracked)  # those with a time
+        self._due = FairQueue(self.rate_limit)  # those without a time that are not in flight
+        self._was_full = False  # since `capacity_returned` last returned True
         self._answered = float("-inf")  # when the exporter sent the latest event that the function dealt with
 
     def __len__(self) -> int:
@@ -75,11 +76,11 @@ class WorkQueue:
             {
                 "uid": uid,
                 "stage": tracked.stage.value,
-                "attempts": tracked.failures,
-                "resends": tracked.resends,
+                "attempts": 0 if tracked.last is None else tracked.last.attempt,
+                "resends": 0 if tracked.last is None else tracked.last.resend,
                 "in_flight": uid in self.in_flight,
                 "due_in": None if tracked.due is None else round(tracked.due - now, 1),
-                "code": tracked.code,
+                "code": None if tracked.answer is None else tracked.answer.status,
             }
             for uid, tracked in itertools.islice(self._tracked.items(), most)
         ]
@@ -118,7 +119,9 @@ class WorkQueue:
 
     def capacity_returned(self) -> bool:
         """Returns once, after the queue was full, whether half of it is free again."""
-        return self._due.capacity_returned()
+        returned = self._was_full and self._is_half_free
+        self._was_full = self._was_full and not returned
+        return returned
 
     def take(self, now: float) -> WorkItem | None:
         """Returns the next event that is due, if there is one. Only one event of a CSR is in flight at a time."""
@@ -140,39 +143,39 @@ class WorkQueue:
         tracked = self._tracked.get(item.reference.uid)
         if tracked is None:  # it ended while it was in flight
             return
-        tracked.code = answer.status
+        tracked.answer = answer
         if answer.is_about_the_csr:
             tracked.failed_at = None
         elif answer.verdict in FAULTS and tracked.failed_at is None:
             tracked.failed_at = now
-        if answer.verdict is Verdict.ACKNOWLEDGED:
-            tracked.acknowledged, tracked.failures = item.stage, 0
-            pause = retry_policy.fulfilment(tracked.resends)
+        if tracked.is_acknowledged:
+            pause = retry_policy.fulfilment(item.resend)
         else:
-            tracked.failures += 1
-            pause = retry_policy.pause(answer, tracked.failures, self.chance)
+            pause = retry_policy.pause(answer, item.attempt, self.chance)
         if item.stage is not tracked.stage:  # the answer is to another event than the next one
-            tracked.failures, pause = 0, min(pause, retry_policy.SETTLING)
+            pause = min(pause, retry_policy.SETTLING)
         self._delay(tracked, now + pause)
 
     def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
         has_a_place = tracked.reference.uid in self.in_flight or self._due.available_at(_lane(tracked)) <= now
         fails_alone = tracked.failed_at is not None and self._answered > tracked.failed_at
-        return tracked.acknowledged is None and has_a_place and not fails_alone
+        return has_a_place and not tracked.is_acknowledged and not fails_alone
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
-        change = self._due.admit(reference.requester, now)
-        if change is not Change.ADDED:
-            return change
+        if len(self._tracked) >= self.most:
+            self._was_full = True
+            return Change.FULL
+        if not self._due.admit(reference.requester, now, is_scarce=not self._is_half_free):
+            return Change.OVER_LIMIT
         tracked = self._tracked[reference.uid] = TrackedCsr(reference, stage, added_at=now)
-        if reference.uid in self.in_flight:  # it came back while its event is in flight
-            tracked.tried = True
-            return change
+        tracked.last = self.in_flight.get(reference.uid)  # if it came back while its event is in flight
+        if tracked.last is not None:
+            return Change.ADDED
         delay = self.replicas.delay(reference.uid)
         if delay:
             self._delay(tracked, now + delay)
-            return change
-        return Change.THROTTLED if self._becomes_due(tracked, now) else change
+            return Change.ADDED
+        return Change.THROTTLED if self._becomes_due(tracked, now) else Change.ADDED
 
     def _end(self, tracked: TrackedCsr) -> Change:
         del self._tracked[tracked.reference.uid]
@@ -180,10 +183,10 @@ class WorkQueue:
         return Change.ENDED
 
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
-        tracked.stage, tracked.reference, tracked.resends = Stage.APPROVED, reference, 0
+        tracked.stage, tracked.reference = Stage.APPROVED, reference
         # The next event is another one: it need not wait as long as the answer to the last one demands.
         soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
-        if tracked.tried and tracked.due is not None and tracked.due > soon:
+        if tracked.last is not None and tracked.due is not None and tracked.due > soon:
             self._delay(tracked, soon)
 
     def _becomes_due(self, tracked: TrackedCsr, now: float) -> bool:
@@ -195,21 +198,15 @@ class WorkQueue:
         self._later.add(due, tracked.reference.uid)
 
     def _send(self, tracked: TrackedCsr, now: float) -> WorkItem:
-        if tracked.acknowledged is tracked.stage:
-            tracked.resends += 1
-        item = WorkItem(
-            reference=tracked.reference,
-            stage=tracked.stage,
-            attempt=tracked.failures + 1,
-            resend=tracked.resends,
-            takeover=not tracked.tried and self.replicas.delay(tracked.reference.uid) > 0,
-            sent_at=now,
-        )
-        # Until the function acknowledges this event, further attempts are retries of it.
-        tracked.acknowledged = None
-        tracked.tried = True
+        takeover = tracked.last is None and self.replicas.delay(tracked.reference.uid) > 0
+        item = tracked.next(now, takeover=takeover)
+        tracked.last, tracked.answer = item, None
         self.in_flight[item.reference.uid] = item
         return item
+
+    @property
+    def _is_half_free(self) -> bool:
+        return len(self._tracked) < max(1, self.most // 2)
 
     def _due_of(self, uid: str) -> float | None:
         tracked = self._tracked.get(uid)
@@ -217,4 +214,4 @@ class WorkQueue:
 
 
 def _lane(tracked: TrackedCsr) -> Lane:
-    return Lane(tracked.tried, tracked.reference.signer_name, tracked.reference.requester)
+    return Lane(tracked.last is not None, tracked.reference.signer_name, tracked.reference.requester)
