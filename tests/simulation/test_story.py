@@ -1,5 +1,6 @@
 """The long story holds with few CSRs and two kills, and its judges see what is missing in a history."""
 
+import base64
 import copy
 import json
 import signal
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.api import CSRS, Api, csr_path
+from sandbox.calico import twists
+from sandbox.calico.request import Content, pem
 from sandbox.deployment import Deployment
-from tests.end_to_end.conftest import started
+from sandbox.kubernetes import KubernetesServer
+from tests.end_to_end.conftest import eventually, started
 from tests.sandbox.demo import running
 from tests.simulation import observed, story
 from tests.simulation.checker import violations
@@ -114,6 +119,20 @@ def test_a_line_that_a_kill_cut_is_no_record() -> None:
     first, second = f"{lines[0]}\nBooting worker\n{lines[1][:30]}".encode(), f"{lines[2]}\n".encode()
     found = observed.recorded(first + second, [len(first)], 0.0)
     assert [(each.process, each.line["event"]) for each in found] == [("function-0", "a"), ("function-1", "c")]
+
+
+def test_a_deletion_that_no_watch_showed_is_part_of_the_history(tmp_path: Path) -> None:
+    """A restart of the API server can hide it."""
+    with KubernetesServer(tmp_path) as server, Api.from_kubeconfig(server.kubeconfig) as api:
+        request = twists.elliptic(Content(common_name="web", dns_names=("web",), address="10.244.0.2"))
+        spec = {"request": base64.b64encode(pem(request)).decode(), "signerName": "example.com/web", "usages": ["any"]}
+        uid = api.post(CSRS, {"metadata": {"name": "web"}, "spec": spec})["metadata"]["uid"]
+        with observed.Watcher(api, 0.0) as watcher:
+            eventually(lambda: watcher.observation(uid) is not None)
+        api.delete(csr_path("web"))
+        first, last = watcher.changes()
+    assert [(each.uid, each.is_deleted) for each in (first, last)] == [(uid, False), (uid, True)]
+    assert last.version > first.version
 
 
 @pytest.mark.parametrize(
