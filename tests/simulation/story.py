@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from urllib3.exceptions import HTTPError
 
 from sandbox.api import ApiError
@@ -69,8 +71,8 @@ class Outcome:
 
 
 def settings(directory: Path) -> Settings:
-    """Returns the settings of the deployment; what KMS needs for a signature is a cloud's."""
-    return Settings(directory=directory, plane="real", guards=True, kms_latency=0.03, concurrency=16, replicas=2)
+    """Returns the settings of the deployment. A signature takes as long as in a cloud, so that kills meet some."""
+    return Settings(directory=directory, plane="real", guards=True, kms_latency=0.1, concurrency=16, replicas=2)
 
 
 def tell(options: Options, deployment: Deployment) -> Outcome:
@@ -82,7 +84,18 @@ def tell(options: Options, deployment: Deployment) -> Outcome:
         KeyPool() as keys,
     ):
         history = Experiment(options, deployment, world, kms, keys).run()
-    return Outcome(history=history, violations=violations(history), discrepancies=reconciled(history, deployment))
+    found = [*violations(history), *unverified(history, deployment.certificate_authority)]
+    return Outcome(history=history, violations=found, discrepancies=reconciled(history, deployment))
+
+
+def unverified(history: History, authority: Path) -> Iterator[Violation]:
+    """Yields the certificates that the CA has not signed; the checker does not know the CA."""
+    issuer = x509.load_pem_x509_certificate(authority.read_bytes())
+    for uid, pem in {change.uid: change.certificate for change in history.changes if change.certificate}.items():
+        try:
+            x509.load_pem_x509_certificates(pem)[0].verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError) as error:
+            yield Violation(rule=14, uid=uid, text=f"the CA does not verify its certificate: {error!r}")
 
 
 def reconciled(history: History, deployment: Deployment) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.simulation.checker import violations
 from tests.simulation.experiment import Options
 from tests.simulation.history import History
 from tests.simulation.story import Outcome
+from tests.unit.function.builders import make_authority
 
 OPTIONS = Options(csrs=60, minutes=0.1, kills=2)
 
@@ -46,6 +48,18 @@ def test_a_short_story_holds(outcome: Outcome) -> None:
     lines = [line.split(maxsplit=1) for line in story.summary(OPTIONS, outcome)]
     assert ["kills", "1 of API server, 1 of function"] in lines
     assert len(outcome.history.filed) >= OPTIONS.csrs
+
+
+@pytest.fixture(scope="module")
+def uid(outcome: Outcome) -> str:
+    """The uid of a CSR that KMS signed for once, after the kill of the function."""
+    signed = Counter(each.reason.partition(";")[0] for each in outcome.history.signings)
+    return next(
+        str(each.line["csr_uid"])
+        for each in outcome.history.records
+        if (each.process, each.line["event"]) == ("function-1", "issued")
+        and signed[f"csr-uid={each.line['csr_uid']}"] == 1
+    )
 
 
 def without_record(event: str) -> Callable[[History, str], None]:
@@ -80,10 +94,11 @@ def with_a_second_signature(history: History, uid: str) -> None:
     ],
     ids=["intent", "issued", "certificate", "signature"],
 )
-def test_the_checker_sees_what_is_missing(outcome: Outcome, edit: Callable[[History, str], None], text: str) -> None:
-    """Of the last CSR that was issued: no kill explains it."""
+def test_the_checker_sees_what_is_missing(
+    outcome: Outcome, uid: str, edit: Callable[[History, str], None], text: str
+) -> None:
+    """No kill explains it."""
     history = copy.copy(outcome.history)
-    uid = next(str(each.line["csr_uid"]) for each in reversed(history.records) if each.line["event"] == "issued")
     edit(history, uid)
     found = violations(history)
     assert {each.uid for each in found} == {uid}
@@ -91,14 +106,21 @@ def test_the_checker_sees_what_is_missing(outcome: Outcome, edit: Callable[[Hist
 
 
 @pytest.mark.real
-def test_reconcile_sees_a_missing_record(outcome: Outcome, deployment: Deployment) -> None:
+def test_a_certificate_of_another_ca_is_a_violation(outcome: Outcome, deployment: Deployment, uid: str) -> None:
+    """Every certificate is one of the deployment's CA."""
+    last = [each for each in outcome.history.changes if each.uid == uid and each.certificate]
+    history = History(changes=[replace(each, certificate=make_authority().pem) for each in last])
+    (found,) = story.unverified(history, deployment.certificate_authority)
+    assert (found.uid, "the CA does not verify its certificate" in found.text) == (uid, True)
+
+
+@pytest.mark.real
+def test_reconcile_sees_a_missing_record(outcome: Outcome, deployment: Deployment, uid: str) -> None:
     """KMS's log has a signature that no record announces."""
-    lost = next(each.line["csr_uid"] for each in outcome.history.records if each.line["event"] == "issued")
-    history = replace(
-        outcome.history, records=[each for each in outcome.history.records if each.line["csr_uid"] != lost]
-    )
-    (found,) = [each for each in story.reconciled(history, deployment) if each["level"] == "error"]
-    assert (found["what"], f"csr-uid={lost};" in found["reason"]) == ("signature without record", True)
+    records = [each for each in outcome.history.records if each.line["csr_uid"] != uid]
+    found = story.reconciled(replace(outcome.history, records=records), deployment)
+    (error,) = [each for each in found if each["level"] == "error"]
+    assert (error["what"], f"csr-uid={uid};" in error["reason"]) == ("signature without record", True)
 
 
 @pytest.mark.real
