@@ -25,7 +25,7 @@ from tests.simulation.history import History
 from tests.simulation.story import Outcome
 from tests.unit.function.builders import make_authority
 
-OPTIONS = Options(csrs=60, minutes=0.1, kills=2)
+OPTIONS = Options(csrs=60, minutes=0.1, seed=3, kills=2)
 
 
 @pytest.fixture(scope="module")
