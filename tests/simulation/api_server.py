@@ -31,7 +31,7 @@ class Stored:
     """One version of a CSR, or its deletion."""
 
     version: int
-    kind: str
+    is_deleted: bool
     name: str
     signer_name: str
     document: bytes
@@ -39,7 +39,7 @@ class Stored:
     def seen(self) -> Seen:
         """Returns what an exporter reads."""
         seen = csr.from_api(json.loads(self.document))
-        return replace(seen, stage=None if self.kind == "DELETED" else seen.stage, is_new=self.kind == "ADDED")
+        return replace(seen, stage=None) if self.is_deleted else seen
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class ApiServer:
         document["metadata"]["creationTimestamp"] = f"{created:%Y-%m-%dT%H:%M:%SZ}"
         self.history.filed.append(filed)
         self.filed[new.name] = new.filed
-        self._store(document, "ADDED", by="requester")
+        self._store(document, by="requester")
         return True
 
     def delete(self, name: str, uid: str) -> bool:
@@ -81,7 +81,7 @@ class ApiServer:
         stored = self._objects.get(name)
         if stored is None or json.loads(stored.document)["metadata"]["uid"] != uid:
             return False
-        self._store(json.loads(stored.document), "DELETED", by="requester")
+        self._store(json.loads(stored.document), by="requester", is_deleted=True)
         return True
 
     def get(self, name: str) -> bytes | None:
@@ -110,7 +110,7 @@ class ApiServer:
         if old.get("certificate", status.get("certificate")) != status.get("certificate", old.get("certificate")):
             raise ItemError("API server: 422: status.certificate: Invalid value: field is immutable")
         document["status"] = old | status
-        return self._store(document, "MODIFIED", by=by)
+        return self._store(document, by=by)
 
     def page(self, signer_name: str, at: int, number: int, size: int) -> tuple[list[Stored], bool]:
         """Returns a page of the list at a version, and whether another one follows.
@@ -124,27 +124,27 @@ class ApiServer:
         for change in self.changes:
             if change.version <= at and change.signer_name == signer_name:
                 found.pop(change.name, None)
-                if change.kind != "DELETED":
+                if not change.is_deleted:
                     found[change.name] = change
         listed = [found[name] for name in sorted(found)]
         return listed[number * size : (number + 1) * size], len(listed) > (number + 1) * size
 
     def existing(self) -> list[Stored]:
-        """Returns the CSRs as they are now, each as a new one."""
-        return [replace(stored, kind="ADDED") for stored in self._objects.values()]
+        """Returns the CSRs as they are now."""
+        return list(self._objects.values())
 
     @property
     def version(self) -> int:
         """The newest version."""
         return self._version
 
-    def _store(self, document: dict[str, Any], kind: str, *, by: str) -> bytes:
+    def _store(self, document: dict[str, Any], *, by: str, is_deleted: bool = False) -> bytes:
         self._version += 2
         metadata, status = document["metadata"], document["status"]
         metadata["resourceVersion"] = str(self._version)
         encoded = json.dumps(document).encode()
-        change = Stored(self._version, kind, metadata["name"], document["spec"]["signerName"], encoded)
-        if kind == "DELETED":
+        change = Stored(self._version, is_deleted, metadata["name"], document["spec"]["signerName"], encoded)
+        if is_deleted:
             del self._objects[metadata["name"]]
         else:
             self._objects[metadata["name"]] = change
@@ -159,7 +159,7 @@ class ApiServer:
                 request=base64.b64decode(document["spec"]["request"]),
                 conditions=tuple(each["type"] for each in status.get("conditions", ())),
                 certificate=base64.b64decode(status.get("certificate", "")),
-                is_deleted=kind == "DELETED",
+                is_deleted=is_deleted,
             )
         )
         for watch in self.watches:

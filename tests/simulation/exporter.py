@@ -5,7 +5,6 @@ import os
 import random
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -25,8 +24,8 @@ from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from csr_exporter.watch.reflector import LIST_SPACING
-from csr_exporter.watch.resync import PERIOD
 from csr_exporter.watch.response import ExpiredError, Page, RefusedError, UnpageableListError
+from csr_exporter.watch.resync import PERIOD
 from csr_exporter.watch.store import Store
 from tests.simulation.api_server import Stored, Watch
 from tests.simulation.function import SOURCE
@@ -42,12 +41,6 @@ TICK: Final = 15.0
 FREEZE: Final = 61.0
 SHORTEST: Final = 0.001
 """Seconds. A shorter wait may end before the time that it waits for, because times are rounded."""
-_LIST_ERRORS: Final[dict[str, Callable[[], Exception]]] = {
-    "refused": lambda: RefusedError("list: 429", status=429),
-    "unreachable": lambda: UnreachableError("list: the connection broke"),
-    "expired": lambda: ExpiredError("list: 410"),
-    "unpageable": lambda: UnpageableListError("list: the token leads back"),
-}
 FRONT_DOOR: Final = (200, 302, 401, 403, 404, 429, 500, 502, 503, 504)
 """What another server than the function answers."""
 
@@ -84,7 +77,9 @@ class Exporter:
             metrics=metrics,
         )
         loops = [*(self._reflect(each) for each in self._signer_names), self._resync(), self._dispatch()]
-        self._tasks = {world.loop.create_task(each): None for each in loops}  # in order
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order
+        for each in loops:
+            self._spawn(each)
 
     def now(self) -> float:
         """Returns the time of the process's clock."""
@@ -97,7 +92,7 @@ class Exporter:
     def kill(self) -> None:
         """Ends the process without warning; another one follows."""
         self._world.tell(self.name, "is killed")
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         again = partial(self._world.start_exporter, self._ordinal, self._number + 1)
         self._world.loop.call_later(self._chance.uniform(0.5, 30.0), again)
@@ -111,8 +106,8 @@ class Exporter:
         if wrong == "frozen":
             self._world.tell(self.name, "is frozen")
             self._frozen_until = self._world.loop.time() + FREEZE
-        while (pause := self._frozen_until - self._world.loop.time()) > 0:
-            await asyncio.sleep(max(SHORTEST, pause))
+        if (pause := self._frozen_until - self._world.loop.time()) > 0:
+            await asyncio.sleep(pause)
         result = call(*args, **kwargs)
         self._changed.set()
         return result
@@ -137,6 +132,7 @@ class Exporter:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._world.loop.create_task(work)
         self._tasks[task] = None
+        task.add_done_callback(self._world.fail_with)
         task.add_done_callback(self._tasks.pop)
 
     async def _deliver(self, item: WorkItem) -> None:
@@ -203,12 +199,12 @@ class Exporter:
             async for page in self._pages(signer_name):
                 whole = whole and page.is_whole
                 present.update(page.uids if whole else ())
-                seen = [replace(each, is_new=True) for each in page.seen]
-                await self._core(self._store.watched, seen, unread=page.unread)
+                await self._core(self._store.watched, page.seen)
                 version = int(page.version)
         except UnpageableListError:
-            whole, version = False, 0
-        await self._core(self._store.relisted, signer_name, present if whole else None, since=since)
+            return 0
+        if whole:
+            await self._core(self._store.relisted, signer_name, present, since=since)
         return version
 
     async def _watch(self, signer_name: str) -> None:
@@ -269,7 +265,7 @@ class Exporter:
             uids, whole = set[str](), True
             try:
                 async for page in self._pages(signer_name):
-                    await self._core(self._store.resynced, page.seen, unread=page.unread)
+                    await self._core(self._store.resynced, page.seen)
                     whole = whole and page.is_whole
                     ended = {seen.reference.uid for seen in page.seen if seen.stage is None}
                     uids.update(uid for uid in page.uids if uid not in ended)
@@ -291,8 +287,8 @@ class Exporter:
             wrong = self._world.troubles.at("list")
             if wrong:
                 self._world.tell(self.name, f"lists {signer_name}: {wrong}")
-            if wrong in _LIST_ERRORS:
-                raise _LIST_ERRORS[wrong]()
+            if (error := _list_error(wrong)) is not None:
+                raise error
             version = version or server.version
             stored, follows = server.page(signer_name, version, number, PAGE)
             number += 1
@@ -301,6 +297,20 @@ class Exporter:
             if wrong and seen:
                 seen, unread = seen[:-1], (seen[-1].reference.uid if wrong == "unread" else None,)
             yield Page(version=str(version), size=1, seen=seen, unread=unread)
+
+
+def _list_error(wrong: str) -> Exception | None:
+    match wrong:
+        case "refused":
+            return RefusedError("list: 429", status=429)
+        case "unreachable":
+            return UnreachableError("list: the connection broke")
+        case "expired":
+            return ExpiredError("list: 410")
+        case "unpageable":
+            return UnpageableListError("list: the token leads back")
+        case _:
+            return None
 
 
 def _read(response: Response) -> Answer:

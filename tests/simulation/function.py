@@ -19,7 +19,7 @@ from csr_signer.ca.algorithm import SignatureAlgorithm
 from csr_signer.ca.issuer import KmsPublicKey
 from csr_signer.concurrency import ConcurrencyLimiter
 from csr_signer.configuration.schema import Authentication, ClusterConfiguration
-from csr_signer.errors import IntegrityError, ShutdownError, SignerError, UnavailableError, unexpected
+from csr_signer.errors import AuditError, IntegrityError, ShutdownError, SignerError, UnavailableError, unexpected
 from csr_signer.events import cloud_event
 from csr_signer.events.reference import RequestReference
 from csr_signer.issuance.lint import TBSCertificate
@@ -55,7 +55,8 @@ class Function:
         self.world, self.name, self.is_dead = world, name, False
         self.chance = random.Random(f"{world.plan.seed} {name}")  # noqa: S311 - no secret
         drift = world.plan.drift
-        self._rate, self._offset = 1 + self.chance.uniform(-drift, drift), self.chance.uniform(-100 * drift, 100 * drift)
+        self._rate = 1 + self.chance.uniform(-drift, drift)
+        self._offset = self.chance.uniform(-100 * drift, 100 * drift)
         self._tasks: dict[asyncio.Task[Response], None] = {}  # in order
         self._stops = False
         self._audit = SimulatedAudit(self)
@@ -88,8 +89,7 @@ class Function:
         """Does what `service.Service.respond` and `shutdown.Shutdown` do."""
         reference: RequestReference | None = None
         try:
-            if self._stops:
-                raise ShutdownError("the function is shutting down")
+            self._expect_running()
             reference = await cloud_event.receive(request, CLUSTERS)
             return cloud_event.answer(await self._pipeline.process(reference, self.now()))
         except asyncio.CancelledError:
@@ -100,6 +100,10 @@ class Function:
             return await self._fault(error, reference)
         except Exception as error:  # noqa: BLE001 - as the service
             return await self._fault(unexpected(error), reference)
+
+    def _expect_running(self) -> None:
+        if self._stops:
+            raise ShutdownError("the function is shutting down")
 
     async def _fault(self, error: SignerError, reference: RequestReference | None) -> Response:
         record = fault(error, csr_uid="", event_id="")
@@ -135,13 +139,12 @@ class Function:
         for task in self._tasks:
             task.cancel()
 
-    async def call(self, site: str, act: Callable[[], T], *, name: str = "", trouble: Trouble | None = None) -> T:
+    async def call(self, site: str, act: Callable[[], T], *, trouble: Trouble | None = None) -> T:
         """Calls a server: `act` happens there, whether or not the caller still waits.
 
         Args:
             site: of the plan's faults.
             act: what the server does; it may raise SignerError.
-            name: says in the timeline what the call is.
             trouble: what goes wrong, in place of the plan's fault.
         """
         wrong = "" if self.is_dead else self.world.troubles.at("function")
@@ -152,12 +155,17 @@ class Function:
         if self.is_dead:
             raise asyncio.CancelledError
         what = self.world.troubles.at(site)
-        trouble = trouble or TROUBLES[site].get(what, NONE)
-        if name or what:
-            self.world.tell(self.name, f"calls {name or site}" + (f": {what}" if what else ""))
-        answer: asyncio.Future[T] = self.world.loop.create_future()
-        going, coming = self.chance.uniform(0.001, 0.03), self.chance.uniform(0.001, 0.03)
-        results: list[T | SignerError] = []
+        if what:
+            self.world.tell(self.name, f"calls {site}: {what}")
+        result = await self._answer(act, trouble or TROUBLES[site].get(what, NONE))
+        if wrong == "killed after":
+            self.kill()
+            raise asyncio.CancelledError
+        return result
+
+    def _answer(self, act: Callable[[], T], trouble: Trouble) -> asyncio.Future[T]:
+        """Returns the answer to come."""
+        loop, answer, results = self.world.loop, self.world.loop.create_future(), list[T | SignerError]()
 
         def arrive() -> None:
             try:
@@ -166,23 +174,19 @@ class Function:
                 results.append(error)
 
         def settle() -> None:
-            if not answer.done():
-                result = results[0] if trouble.error is None else trouble.error()
-                if trouble.spoils and isinstance(result, bytes):
-                    result = type(result)(reversed(result))
-                if isinstance(result, SignerError):
-                    answer.set_exception(result)
-                else:
-                    answer.set_result(result)
+            if answer.done():  # the caller has gone
+                return
+            result = results[0] if trouble.error is None else trouble.error()
+            if isinstance(result, SignerError):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result[::-1] if trouble.spoils and isinstance(result, bytes) else result)
 
+        going, coming = self.chance.uniform(0.001, 0.03), self.chance.uniform(0.001, 0.03)
         if trouble.acts_after is not None:
-            self.world.loop.call_later(going + trouble.acts_after, arrive)
-        self.world.loop.call_later(going + coming + trouble.answers_after, settle)
-        result = await answer
-        if wrong == "killed after":
-            self.kill()
-            raise asyncio.CancelledError
-        return result
+            loop.call_later(going + trouble.acts_after, arrive)
+        loop.call_later(going + coming + trouble.answers_after, settle)
+        return answer
 
 
 class SimulatedAudit(Audit):
@@ -190,13 +194,15 @@ class SimulatedAudit(Audit):
 
     def __init__(self, process: Function) -> None:
         self._process = process
+        self._lines = process.world.history.records
         super().__init__(write=self._keep, clock=process.now)
 
     async def record(self, record: AuditRecord, *, trace_id: str = "") -> None:
         """Writes one record without a thread. A cancelled caller still waits for the write."""
         del trace_id
         process = self._process
-        write = process.world.loop.create_task(process.call("audit", lambda: self.record_now(record)))
+        write = process.world.loop.create_task(self._record(record))
+        write.add_done_callback(lambda done: done.cancelled() or done.exception())  # the caller may be killed
         try:
             await asyncio.shield(write)
         except asyncio.CancelledError:
@@ -207,12 +213,21 @@ class SimulatedAudit(Audit):
             write.result()
             raise
 
+    async def _record(self, record: AuditRecord) -> None:
+        try:
+            await self._process.call("audit", lambda: self.record_now(record))
+        except AuditError:
+            self._lines = self._process.world.history.unwritten
+            self.record_now(record)
+            self._lines = self._process.world.history.records
+            raise
+
     def _keep(self, line: bytes) -> None:
         process, fields = self._process, json.loads(line)
         if process.is_dead:
             return
         world = process.world
-        world.history.records.append(Recorded(at=world.loop.time(), process=process.name, line=fields))
+        self._lines.append(Recorded(at=world.loop.time(), process=process.name, line=fields))
         world.tell(process.name, f"records {fields['event']} of {world.short(fields['csr_uid'])}: {fields['message']}")
 
 

@@ -4,10 +4,11 @@ A plan is drawn from a seed before the world begins. Each of its elements can be
 others, so a violation can be shrunk to the few elements that cause it. Its `repr` is Python.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from tests.simulation.history import Due
 
@@ -146,7 +147,7 @@ class Plan:
         if filed.kind in (*HOSTILE, "flood", "hidden address"):
             is_at_risk = self._is_done(filed.csr, "deletes") or not self._is_sent(filed)
             return Due.ANYTHING if is_at_risk else Due.REFUSAL
-        is_at_risk = self._is_done(filed.csr, "denies", "deletes") or self._goes(filed.pod)
+        is_at_risk = self._is_done(filed.csr, "denies", "deletes") or self.pod_goes_at(filed.pod) < math.inf
         if filed.kind not in ("honest", "RSA") or is_at_risk:
             return Due.ANYTHING
         return Due.CERTIFICATE if self._is_sent(filed) else Due.ANYTHING
@@ -154,9 +155,11 @@ class Plan:
     def _is_sent(self, filed: Files) -> bool:
         return self.approves or self._is_done(filed.csr, "approves")
 
-    def _goes(self, pod: int) -> bool:
-        filed = (each.csr for each in self.elements if isinstance(each, Files) and each.pod == pod)
-        return any(self._is_done(csr, "removes its pod") for csr in filed)
+    def pod_goes_at(self, pod: int) -> float:
+        """Returns when a pod is removed; infinite if it stays."""
+        filed = [each.csr for each in self.elements if isinstance(each, Files) and each.pod == pod]
+        acts = (each for each in self.elements if isinstance(each, Acts) and each.csr in filed)
+        return min((each.at for each in acts if each.does == "removes its pod"), default=math.inf)
 
     def _is_done(self, csr: int, *does: str) -> bool:
         return any(isinstance(each, Acts) and each.csr == csr and each.does in does for each in self.elements)
@@ -213,9 +216,9 @@ def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) ->
         gone = at + chance.choice((chance.expovariate(5.0), chance.uniform(0.0, 100.0)))
         again, kind = next(numbers), chance.choice(("honest", "honest", "wrong names", "other signer"))
         yield Acts(at=gone, csr=csr, does="deletes")
-        yield Files(at=gone + chance.expovariate(5.0), csr=again, pod=pod, kind=kind)
+        yield Files(at=gone + chance.uniform(0.0, 2.0), csr=again, pod=pod, kind=kind)
         if not plan.approves:
-            yield Acts(at=gone + chance.expovariate(0.1), csr=again, does="approves")
+            yield Acts(at=gone + 10.0 + chance.expovariate(0.2), csr=again, does="approves")
 
 
 def _faults(chance: random.Random, trouble: float) -> Iterator[Element]:
@@ -248,7 +251,8 @@ def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
                 return shrink(smaller, fails)
         size //= 2
     for setting in fields(Plan):
-        simpler = plan if setting.name in ("seed", "elements") else replace(plan, **{setting.name: setting.default})
+        usual: dict[str, Any] = {} if setting.name in ("seed", "elements") else {setting.name: setting.default}
+        simpler = replace(plan, **usual)
         if simpler != plan and fails(simpler):
             return shrink(simpler, fails)
     return plan

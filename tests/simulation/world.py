@@ -40,11 +40,13 @@ class Run:
         history: what the checker reads.
         timeline: time, who, what; for people.
         met: how often each kind of fault happened.
+        names: the timeline's name of each uid.
     """
 
     history: History
     timeline: list[tuple[float, str, str]]
     met: Counter[str]
+    names: Mapping[str, str]
 
 
 def run(seed: int) -> History:
@@ -58,7 +60,7 @@ def simulate(plan: Plan) -> Run:
     try:
         world = World(plan, loop)
         loop.run_until_complete(world.live())
-        return Run(history=world.history, timeline=world.timeline, met=world.troubles.met)
+        return Run(history=world.history, timeline=world.timeline, met=world.troubles.met, names=world.names)
     finally:
         loop.close()
 
@@ -67,7 +69,8 @@ class World:
     """All parties of one plan.
 
     Attributes:
-        plan, loop, history, timeline, troubles, api_server: see there.
+        plan, loop, troubles, api_server: see there.
+        history, timeline, names: see `Run`.
     """
 
     def __init__(self, plan: Plan, loop: VirtualLoop) -> None:
@@ -76,7 +79,7 @@ class World:
         self.troubles = Troubles(plan, loop)
         self.api_server = ApiServer(loop, self.history)
         self._csrs = {each.csr: requesters.make(plan, each) for each in plan.elements if isinstance(each, Files)}
-        self._short = {csr.document["metadata"]["uid"]: f"csr{number}" for number, csr in self._csrs.items()}
+        self.names = {csr.document["metadata"]["uid"]: f"csr{number}" for number, csr in self._csrs.items()}
         self._chance = random.Random(f"{plan.seed} world")  # noqa: S311 - no secret
         self._configuration = 0
         self._functions: list[Function] = []
@@ -85,6 +88,7 @@ class World:
         self._arrived: dict[int, float] = {}  # pods
         self._numbers: Counter[int] = Counter()
         self._kept: set[asyncio.Task[Any]] = set()
+        self._end: asyncio.Future[None] = loop.create_future()
 
     async def live(self) -> None:
         """Lets everything happen."""
@@ -99,7 +103,8 @@ class World:
             elif isinstance(element, Happens):
                 self.loop.call_at(element.at, self._happen, element.what)
         last = max((each.at for each in self.plan.elements if isinstance(each, Files | Acts)), default=0.0)
-        await asyncio.sleep(max(self.plan.trouble, last) + SETTLES)
+        self.loop.call_at(max(self.plan.trouble, last) + SETTLES, self._end.set_result, None)
+        await self._end
         self.history.ended_at = self.loop.time()
         for task in (tasks := asyncio.all_tasks() - {asyncio.current_task()}):
             task.cancel()
@@ -130,8 +135,8 @@ class World:
         """Starts another process in place of one that ends."""
         if old in self._functions:
             place = self._functions.index(old)
-            self._numbers[f"function-{place}"] += 1
-            self._functions[place] = Function(self, f"function-{place}.{self._numbers[f'function-{place}']}")
+            self._numbers[place] += 1
+            self._functions[place] = Function(self, f"function-{place}.{self._numbers[place]}")
 
     def start_exporter(self, ordinal: int, number: int) -> None:
         """Starts a process of the exporter."""
@@ -151,15 +156,21 @@ class World:
 
     def short(self, uid: str) -> str:
         """Returns a CSR's number in the plan, for the timeline."""
-        return self._short.get(uid, uid)
+        return self.names.get(uid, uid)
 
     def tell(self, who: str, what: str) -> None:
         """Adds a line to the timeline."""
         self.timeline.append((self.loop.time(), who, what))
 
+    def fail_with(self, task: asyncio.Task[Any]) -> None:
+        """Ends the world if a task of it ended with an error: then the model is wrong."""
+        if not task.cancelled() and (error := task.exception()) is not None and not self._end.done():
+            self._end.set_exception(error)
+
     def keep(self, task: asyncio.Task[Any]) -> None:
         """Keeps a task that belongs to no process until it ends."""
         self._kept.add(task)
+        task.add_done_callback(self.fail_with)
         task.add_done_callback(self._kept.discard)
 
     def _file(self, csr: Csr) -> None:
@@ -171,13 +182,15 @@ class World:
             at=self.loop.time(),
             due=due,
             names=csr.names if due is Due.CERTIFICATE else frozenset(),
+            pod_gone_at=plan.pod_goes_at(csr.filed.pod),
         )
         self._arrived.setdefault(csr.filed.pod, self.loop.time())
         is_new = self.api_server.create(csr, filed)
         if csr.filed.kind == "hangs":  # each attempt costs time, and teaches nothing new
             uid, at = document["metadata"]["uid"], max(plan.trouble, self.loop.time()) + HANGS
             self.loop.call_at(at, self.api_server.delete, csr.name, uid)
-        self.tell(f"pod{csr.filed.pod}", f"files csr{csr.filed.csr} ({csr.filed.kind}){'' if is_new else ': it exists'}")
+        end = "" if is_new else ", but the name is taken"
+        self.tell(f"pod{csr.filed.pod}", f"files csr{csr.filed.csr} ({csr.filed.kind}){end}")
 
     def _act(self, act: Acts) -> None:
         csr = self._csrs.get(act.csr)
@@ -221,4 +234,3 @@ class World:
     def _reconfigure(self, function: Function) -> None:
         if function in self._functions:
             function.stop()
-
