@@ -91,6 +91,7 @@ class Experiment:
         self._stopped = threading.Event()
         self._expected: dict[str, Filed] = {}
         self._filed: dict[str, float] = {}
+        self._newest: dict[str, str] = {}
         self._kills: list[Killed] = []
         self._log_ends: list[int] = []
         self._administration = len(kms.records())
@@ -109,7 +110,7 @@ class Experiment:
             changes=changes,
             signings=observed.signed(self._signed, self._epoch),
             records=list(observed.recorded(log, self._log_ends, self._epoch)),
-            kills=self._kills,
+            kills=sorted(self._kills, key=lambda kill: kill.at),
             ended_at=self._now(),
         )
 
@@ -218,7 +219,8 @@ class Experiment:
         while times and not self._stopped.is_set():
             began = self._now()
             try:
-                self._filed[client.submit(api, csr)["metadata"]["uid"]] = began
+                created = client.submit(api, csr)["metadata"]
+                self._filed[created["uid"]], self._newest[created["name"]] = began, created["uid"]
                 times -= 1
             except ApiError as error:
                 if error.status != _CONFLICT:  # the patient client repeated a request whose answer a kill had lost
@@ -226,11 +228,8 @@ class Experiment:
 
     def _kill(self, kind: str, replica: int, pause: float) -> None:
         """Kills the function, an exporter or the API server, and starts it again."""
-        exporter, function, plane = (
-            self._deployment.exporters[replica],
-            self._deployment.function,
-            self._deployment.plane,
-        )
+        deployment = self._deployment
+        function, exporter, plane = deployment.function, deployment.exporters[replica], deployment.plane
         assert isinstance(plane, RealControlPlane)
         name, kill, start = {
             "function": (observed.process(len(self._log_ends)), function.kill, function.start),
@@ -241,7 +240,7 @@ class Experiment:
         self._kills.append(Killed(at=self._now(), process=name))
         self._stopped.wait(pause)
         if kind == "function":
-            self._log_ends.append(self._deployment.log("function").stat().st_size)
+            self._log_ends.append(deployment.log("function").stat().st_size)
         start()
 
     def _settle(self) -> None:
@@ -255,7 +254,10 @@ class Experiment:
         self._tick("settled", now=True)
 
     def _waiting(self) -> list[str]:
-        return [uid for uid, seen in self._watcher.observations().items() if seen.ended is None and not seen.deleted]
+        """Returns the CSRs that have not ended, or that the watcher has not seen yet."""
+        seen = self._watcher.observations()
+        unseen = [uid for uid in list(self._newest.values()) if uid not in seen]
+        return unseen + [uid for uid, each in seen.items() if each.ended is None and not each.deleted]
 
     def _tick(self, phase: str, *, now: bool = False) -> None:
         """Fetches what KMS has logged, and prints a line if the last one is old."""

@@ -32,6 +32,8 @@ class Watcher(Observer):
         A CSR that is gone now, although no watch showed its deletion, is deleted at the end.
         """
         listed = self._api.get(CSRS)
+        for csr in listed["items"]:
+            self._record(csr)
         version, left = int(listed["metadata"]["resourceVersion"]), {csr["metadata"]["uid"] for csr in listed["items"]}
         last = {change.uid: change for _, change in sorted(self._changes.items())}
         for uid, change in last.items():
