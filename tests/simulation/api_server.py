@@ -7,6 +7,7 @@ Denied exclude each other, and a certificate is written once. Reads are consiste
 import asyncio
 import base64
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -200,6 +201,7 @@ class Watch:
             raise ExpiredError("watch: 410")
         self.queue: asyncio.Queue[Stored | int | str | Exception] = asyncio.Queue()
         self._server, self._signer_name, self._lag, self._wrong = server, signer_name, lag, wrong
+        self._sent: deque[Stored | int | str | Exception] = deque()
         self._last = 0.0
         for change in server.changes if version else server.existing():
             if change.version > version:
@@ -234,4 +236,5 @@ class Watch:
     def _send(self, what: Stored | int | str | Exception) -> None:
         loop = self._server.loop
         self._last = max(self._last, loop.time() + self._lag())
-        loop.call_at(self._last, self.queue.put_nowait, what)
+        self._sent.append(what)  # a loop's timers of one time have no order
+        loop.call_at(self._last, lambda: self.queue.put_nowait(self._sent.popleft()))

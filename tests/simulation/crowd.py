@@ -40,7 +40,9 @@ OUTAGES: Final = ("401", "403", "404", "429", "500", "502", "503", "503 in 30 s"
 HONEST_WAIT: Final = 10.0
 """Seconds for which hostile requesters delay an honest pod, at most; one alone delays nobody."""
 AFTER_OUTAGE: Final = 60.0
-AFTER_DEFERRAL: Final = 2.1
+LEARNS: Final = 50.0
+"""An event that hung in an outage ends so long after it at most, with a pause."""
+AFTER_DEFERRAL: Final = 5.0
 """The function knows best when a deferred CSR is worth another event."""
 AFTER_APPROVAL: Final = 5.0
 """The function itself normally approves: its certificate is on the way."""
@@ -155,8 +157,9 @@ def drawn(seed: int) -> Plan:
         )
         at, count = chance.uniform(0.0, 900.0), chance.choice((1, 5))
         elements.append(Approved(at=at, number=90_000, count=count, answer=answer, seconds=seconds))
-    if chance.random() < 0.2:
-        elements.append(Outage(at=chance.uniform(0.0, 900.0), seconds=chance.choice((5.0, 20.0)), answer="425 in 2 s"))
+    if chance.random() < 0.3:
+        at = chance.choice([each.at for each in elements if isinstance(each, Crowd)]) - chance.uniform(0.0, 5.0)
+        elements.append(Outage(at=at, seconds=chance.choice((5.0, 25.0)), answer="425 in 2 s"))
     most = chance.choice((MOST_CSRS, MOST_CSRS, SMALL_QUEUE))
     if most == SMALL_QUEUE:
         elements = list(_around_a_small_queue(elements, is_flooded=chance.random() < 0.5))
@@ -252,7 +255,7 @@ def _longest_wait(plan: Plan, filed: float) -> float:
     troubles = [each for each in plan.elements if isinstance(each, Outage | Frozen | Killed)]
     while until < ends:  # a later end may be within another trouble
         until = ends
-        for each in [each for each in troubles if each.at <= ends and _end(each) > filed]:
+        for each in [each for each in troubles if each.at <= ends and _known_end(each) > filed]:
             troubles.remove(each)
             if isinstance(each, Outage):
                 ends = max(ends, _end(each) + wait + (AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE))
@@ -270,6 +273,10 @@ def _longest_wait_for_the_hostile(plan: Plan) -> float:
 
 def _end(trouble: Outage | Frozen | Killed) -> float:
     return trouble.at + (AFTER_KILL if isinstance(trouble, Killed) else trouble.seconds)
+
+
+def _known_end(trouble: Outage | Frozen | Killed) -> float:
+    return _end(trouble) + (LEARNS if isinstance(trouble, Outage) else 0.0)
 
 
 def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:

@@ -31,7 +31,7 @@ from csr_signer.pipeline import Pipeline
 from csr_signer.shutdown import GRACE_SECONDS
 from tests.simulation.history import Killed, Recorded, Signing
 from tests.simulation.loop import InlineExecutor
-from tests.simulation.trouble import HANG, NONE, TROUBLES, Trouble
+from tests.simulation.trouble import HANG, NONE, OUTLASTS, TROUBLES, Trouble
 from tests.unit.function import builders
 from tests.unit.function.asgi import request as asgi_request
 
@@ -150,14 +150,16 @@ class Function:
         wrong = "" if self.is_dead else self.world.troubles.at("function")
         if wrong == "killed before":
             self.kill()
-        elif wrong == "stopped":
+        elif wrong in ("stopped", "stopped late"):
             self.stop()
         if self.is_dead:
             raise asyncio.CancelledError
         what = self.world.troubles.at(site)
         if what:
             self.world.tell(self.name, f"calls {site}: {what}")
-        result = await self._answer(act, trouble or TROUBLES[site].get(what, NONE))
+        if trouble is None:
+            trouble = OUTLASTS if wrong == "stopped late" else TROUBLES[site].get(what, NONE)
+        result = await self._answer(act, trouble)
         if wrong == "killed after":
             self.kill()
             raise asyncio.CancelledError

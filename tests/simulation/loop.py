@@ -22,7 +22,7 @@ class _Jump:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Runs tasks and timers in the order of their times; equal times in the order of their creation."""
+    """Runs timers in the order of their times. One program gives one order, but equal times have none of their own."""
 
     def __init__(self) -> None:
         super().__init__()

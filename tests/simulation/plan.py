@@ -6,28 +6,28 @@ others, so a violation can be shrunk to the few elements that cause it. Its `rep
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, TypeAlias
 
 from tests.simulation.history import Due
 
-HOSTILE: Final = ("another pod's name", "wrong names", "a CA", "no pod")
+HOSTILE: Final = ("another pod's name", "wrong names", "a CA", "no pod", "other namespace")
 """Kinds of CSRs that must be refused; `requesters` makes them."""
 WAITING: Final = ("hangs", "poison", "unsendable")
 """Kinds of CSRs that never end, and must not keep others waiting."""
 
 FAULTS: Final = {
-    "api.read": ("unavailable", "item", "forbidden", "refused", "hang", "slow"),
-    "api.write": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "lost", "lost", "lost", "late"),
+    "api.read": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "very slow"),
+    "api.write": ("unavailable", "item", "forbidden", "refused", "hang", "slow", "lost", "lost", "late"),
     "api.event": ("item", "refused"),
     "kms.public_key": ("quota", "unavailable", "disabled", "slow"),
     "kms.sign": ("quota", "unavailable", "disabled", "slow", "lost", "late", "wrong", "another key's"),
-    "audit": ("broken", "slow"),
+    "audit": ("broken", "slow", "very slow"),
     "network": ("request lost", "answer lost", "late", "twice", "refused", "front door"),
     "list": ("refused", "unreachable", "expired", "unread", "unknown", "unpageable"),
     "watch": ("missed", "missed", "repeated", "old", "broken", "malformed", "expired", "refused"),
-    "function": ("killed before", "killed after", "killed after", "stopped"),
+    "function": ("killed before", "killed after", "killed after", "stopped", "stopped late"),
     "exporter": ("killed", "killed", "frozen"),
 }
 """What can go wrong at each site. A site counts its calls, in the whole world."""
@@ -53,6 +53,7 @@ OUTAGES: Final = (
     ("kms.sign", "disabled"),
     ("kms.sign", "wrong"),
     ("audit", "broken"),
+    ("audit", "slow"),
     ("network", "refused"),
     ("network", "request lost"),
     ("network", "answer lost"),
@@ -61,6 +62,19 @@ OUTAGES: Final = (
     ("watch", "missed"),
 )
 """What can go wrong for a while."""
+
+
+QUIET: Final = 0.15
+"""The part of the seeds without faults."""
+SEEN: Final = 0.4
+"""The part of the seeds whose exporters see everything and have a place for it, so that more is promised."""
+UNSEEN: Final = frozenset({"list", "watch", "exporter"})
+"""Sites whose faults may keep a CSR from being seen."""
+USUAL_MOST: Final = 10_000
+SMALL_MOST: Final = 4
+AT_ONCE, AFTER_FAULTS, SHOWS_ADDRESSES, CAPACITY, RESYNCED = 5.0, 120.0, 10.0, 60.0, 780.0
+"""Seconds: a CSR takes so long without faults, and after them; a node shows its addresses so late; a full queue lists
+so soon after it has capacity again; and a resync comes so late, with a clock that drifts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +89,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acts:
-    """Somebody does something about a CSR: `approves`, `denies`, `edits`, `deletes`, or `removes its pod`."""
+    """Somebody does something about a CSR: `approves`, `denies`, `edits`, `issues`, `deletes`, or `removes its pod`."""
 
     at: float
     csr: int
@@ -137,20 +151,37 @@ class Plan:
     signers: int = 1
     approves: bool = True
     addresses: bool = False
-    most: int = 10_000
+    most: int = USUAL_MOST
     lag: float = 0.1
     drift: float = 0.0
     elements: tuple[Element, ...] = ()
 
     def due(self, filed: Files) -> Due:
         """Returns what a CSR must end with."""
-        if filed.kind in (*HOSTILE, "flood", "hidden address"):
+        if filed.kind in (*HOSTILE, "flood", "hidden address", "large"):
             is_at_risk = self._is_done(filed.csr, "deletes") or not self._is_sent(filed)
             return Due.ANYTHING if is_at_risk else Due.REFUSAL
-        is_at_risk = self._is_done(filed.csr, "denies", "deletes") or self.pod_goes_at(filed.pod) < math.inf
+        is_at_risk = self._is_done(filed.csr, "denies", "deletes", "issues") or self.pod_goes_at(filed.pod) < math.inf
         if filed.kind not in ("honest", "RSA") or is_at_risk:
             return Due.ANYTHING
         return Due.CERTIFICATE if self._is_sent(filed) else Due.ANYTHING
+
+    def within(self, filed: Files, due: Due) -> float:
+        """Returns the seconds within which a CSR must end; infinite without a promise.
+
+        They count from when nothing keeps the CSR any more: it is filed, approved if an approver must, and there are no
+        faults. A CSR that the exporters did not see, or had no place for, may wait for the next resync.
+        """
+        if due is not Due.CERTIFICATE:
+            return math.inf
+        acts = (each for each in self.elements if isinstance(each, Acts) and each.csr == filed.csr)
+        approved = 0.0 if self.approves else min(each.at for each in acts if each.does == "approves")
+        faults = [each.site for each in self.elements if isinstance(each, Fault | Outage)]
+        kinds = {each.kind for each in self.elements if isinstance(each, Files)}
+        is_left_out = not UNSEEN.isdisjoint(faults) or (self.most < USUAL_MOST and not kinds.isdisjoint(WAITING))
+        usual = self.lag + (SHOWS_ADDRESSES if self.addresses else 0.0) + (AFTER_FAULTS if faults else AT_ONCE)
+        most = usual + (RESYNCED if is_left_out else CAPACITY if self.most < USUAL_MOST else 0.0)
+        return max(filed.at, approved, self.trouble) - filed.at + most
 
     def _is_sent(self, filed: Files) -> bool:
         return self.approves or self._is_done(filed.csr, "approves")
@@ -179,25 +210,37 @@ def draw(seed: int) -> Plan:
         signers=chance.choice((1, 1, 2)),
         approves=approves,
         addresses=addresses,
-        most=chance.choice((10_000, 10_000, 10_000, 4)),
+        most=chance.choice((USUAL_MOST, USUAL_MOST, SMALL_MOST)),
         lag=chance.choice((0.02, 0.5, 10.0)),
         drift=chance.choice((0.0, 0.001, 0.02)),
     )
-    elements = [*_requests(chance, plan), *_faults(chance, trouble)]
+    is_seen = chance.random() < SEEN
+    elements = [*_requests(chance, plan, WAITING if plan.most == USUAL_MOST or not is_seen else ())]
+    if chance.random() < QUIET:
+        plan = replace(plan, trouble=0.0)
+    else:
+        elements += _faults(chance, trouble, [each for each in FAULTS if not is_seen or each not in UNSEEN])
     return replace(plan, elements=tuple(elements))
 
 
-def _requests(chance: random.Random, plan: Plan) -> Iterator[Element]:
+def _requests(chance: random.Random, plan: Plan, waiting: Sequence[str]) -> Iterator[Element]:
     numbers = iter(range(1000))
     for pod in range(chance.randint(3, 7)):
         yield from _pod(chance, plan, numbers, pod)
-    hostile = (*HOSTILE, *WAITING, *(("hidden address",) if plan.addresses else ()))
+    hostile = (*HOSTILE, *waiting, *(("hidden address",) if plan.addresses else ()))
     for pod in range(20, 20 + chance.randint(0, 3)):
         kind = chance.choice(hostile)
         yield Files(at=chance.uniform(0.0, 60.0), csr=next(numbers), pod=pod, kind=kind)
-    if chance.random() < 0.2:
-        at = chance.uniform(0.0, 60.0)
-        yield from (Files(at=at, csr=next(numbers), pod=30, kind="flood") for _ in range(chance.randint(2, 12)))
+    at = chance.uniform(0.0, 60.0)
+    if chance.random() < (0.2 if plan.most == USUAL_MOST else 0.5):
+        yield from (Files(at=at, csr=next(numbers), pod=30, kind="flood") for _ in range(chance.randint(2, 15)))
+    if chance.random() < 0.03:
+        yield Files(at=at, csr=next(numbers), pod=40, kind="large")
+    if chance.random() < 0.1:  # the pod goes after it was read, and all that follows is slow
+        csr = next(numbers)
+        yield Files(at=at, csr=csr, pod=50)
+        yield Acts(at=at + 8.0 * plan.addresses + plan.lag + chance.uniform(0.1, 3.0), csr=csr, does="removes its pod")
+        yield from (Outage(site=site, at=at, seconds=60.0, what="very slow") for site in ("api.write", "audit"))
 
 
 def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) -> Iterator[Element]:
@@ -210,7 +253,9 @@ def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) ->
         yield Acts(at=at + chance.expovariate(5.0), csr=csr, does="denies")
     for _ in range(chance.choice((0, 0, 0, 1, 3))):
         yield Acts(at=at + chance.expovariate(1.0), csr=csr, does="edits")
-    if chance.random() < 0.05:
+    if chance.random() < 0.03:
+        yield Acts(at=at + chance.uniform(0.0, 2 * plan.lag), csr=csr, does="issues")
+    if chance.random() < 0.03:
         yield Acts(at=at + chance.expovariate(2.0), csr=csr, does="removes its pod")
     if chance.random() < 0.2:
         gone = at + chance.choice((chance.expovariate(5.0), chance.uniform(0.0, 100.0)))
@@ -221,13 +266,12 @@ def _pod(chance: random.Random, plan: Plan, numbers: Iterator[int], pod: int) ->
             yield Acts(at=gone + 10.0 + chance.expovariate(0.2), csr=again, does="approves")
 
 
-def _faults(chance: random.Random, trouble: float) -> Iterator[Element]:
-    sites = chance.sample(list(FAULTS), chance.randint(0, len(FAULTS)))
-    for site in sites:
+def _faults(chance: random.Random, trouble: float, sites: Sequence[str]) -> Iterator[Element]:
+    for site in chance.sample(sites, chance.randint(0, len(sites))):
         for _ in range(chance.choice((1, 2, 4))):
             yield Fault(site=site, number=chance.randrange(CALLS[site]), what=chance.choice(FAULTS[site]))
     for _ in range(chance.choice((0, 0, 1, 2))):
-        site, what = chance.choice(OUTAGES)
+        site, what = chance.choice([each for each in OUTAGES if each[0] in sites])
         at = chance.uniform(0.0, 60.0)
         yield Outage(site=site, at=at, seconds=min(trouble - at, chance.uniform(1.0, 200.0)), what=what)
     for _ in range(chance.choice((0, 0, 1, 3))):

@@ -15,6 +15,8 @@ from tests.unit.function import builders
 
 SIGNERS: Final = (builders.SIGNER_NAME, "csr-signer.example.com/other")
 NAMESPACE: Final = "calico-system"
+TOO_LARGE: Final = 1 << 20
+LONG: Final = 3
 
 _REQUESTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
@@ -57,14 +59,16 @@ def make(plan: Plan, filed: Files) -> Csr:
         request=_request(kind, filed.csr, filed.pod),
         pod=pod,
         extra={} if kind == "no pod" else extra,
+        namespace="default" if kind == "other namespace" else NAMESPACE,
+        metadata={"annotations": {"text": "x" * TOO_LARGE}} if kind == "large" else None,
     )
-    names = {"typha-client"} | ({address(filed.pod)} if plan.addresses else set())
+    names = {"typha-client", *(addresses(filed.pod) if plan.addresses else ())}
     return Csr(filed=filed, document=document, names=frozenset(names))
 
 
 def pod_name(number: int) -> str:
-    """Returns the name of a pod."""
-    return f"calico-node-{number:05}"
+    """Returns the name of a pod; some have a label that is longer than a host's may be."""
+    return f"calico-node-{'long' * 16 if number % 4 == LONG else ''}{number:05}"
 
 
 def pod_uid(number: int) -> str:
@@ -77,24 +81,24 @@ def node_name(number: int) -> str:
     return f"node-{number}"
 
 
-def address(number: int) -> str:
-    """Returns the address of a pod's node."""
-    return f"10.132.0.{number + 1}"
+def addresses(number: int) -> tuple[str, str]:
+    """Returns the addresses of a pod's node."""
+    return f"10.132.0.{number + 1}", f"fd00::{number + 1}"
 
 
 @cache
 def pod_document(number: int) -> bytes:
     """Returns a pod as the API server has it."""
-    at = (address(number),)
+    at = addresses(number)
     values: dict[str, Any] = {"node": node_name(number), "pod_ips": at, "host_ips": at}
     return json.dumps(builders.make_pod_object(name=pod_name(number), uid=pod_uid(number), **values)).encode()
 
 
 @cache
-def node_document(number: int, *, is_visible: bool) -> bytes:
-    """Returns a pod's node; its address is visible once kubelet has reported it."""
-    addresses = [("InternalIP", address(number))] if is_visible else []
-    return json.dumps(builders.make_node_object(name=node_name(number), addresses=addresses)).encode()
+def node_document(number: int, visible: int) -> bytes:
+    """Returns a pod's node with the addresses that kubelet has reported so far."""
+    reported = [("InternalIP", each) for each in addresses(number)[:visible]]
+    return json.dumps(builders.make_node_object(name=node_name(number), addresses=reported)).encode()
 
 
 def _name(filed: Files) -> str:
@@ -115,4 +119,4 @@ def _name(filed: Files) -> str:
 @cache
 def _request(kind: str, csr: int, pod: int) -> bytes:
     key = builders.rsa_key(2048) if kind == "RSA" else builders.ec_key(number=1000 + csr)
-    return builders.make_request(**{"key": key, "addresses": (address(pod),), **_REQUESTS.get(kind, {})})
+    return builders.make_request(**{"key": key, "addresses": addresses(pod), **_REQUESTS.get(kind, {})})

@@ -38,8 +38,11 @@ class Trouble:
 
 
 NONE: Final = Trouble(acts_after=0.0)
+OUTLASTS: Final = Trouble(None, 0.0, 11.5)
+"""A call that outlasts the grace of a shutdown."""
 HANG: Final = Trouble(lambda: ItemUnavailableError("API server: no answer"), None, 12.0)
 _SLOW: Final = Trouble(None, 3.0, 6.5)
+_VERY_SLOW: Final = Trouble(None, 11.0, 11.5)
 _API: Final = {
     "unavailable": Trouble(lambda: ApiServerUnavailableError("API server: no answer")),
     "item": Trouble(lambda: ItemUnavailableError("API server: 500")),
@@ -47,6 +50,7 @@ _API: Final = {
     "refused": Trouble(lambda: ItemError("API server: 400")),
     "hang": HANG,
     "slow": _SLOW,
+    "very slow": _VERY_SLOW,
     "lost": Trouble(lambda: ItemUnavailableError("API server: no answer"), 0.0, 12.0),
     "late": Trouble(lambda: ItemUnavailableError("API server: no answer"), 15.0, 12.0),
 }
@@ -54,13 +58,17 @@ _KMS: Final = {
     "quota": Trouble(lambda: QuotaError("KMS: the quota is exhausted")),
     "unavailable": Trouble(lambda: UnavailableError("KMS does not answer"), None, 3.0),
     "disabled": Trouble(lambda: ConfigurationError("KMS: the key version is disabled")),
-    "slow": _SLOW,
+    "slow": Trouble(None, 1.0, 2.5),
     "lost": Trouble(lambda: UnavailableError("KMS does not answer"), 0.0, 3.0),
     "late": Trouble(lambda: UnavailableError("KMS does not answer"), 5.0, 3.0),
     "wrong": Trouble(lambda: IntegrityError("wrong answer from KMS"), 0.0),
     "another key's": Trouble(None, 0.0, spoils=True),
 }
-_AUDIT: Final = {"broken": Trouble(lambda: AuditError("no reader"), None, 5.0), "slow": Trouble(None, 4.0, 5.5)}
+_AUDIT: Final = {
+    "broken": Trouble(lambda: AuditError("no reader"), None, 5.0),
+    "slow": _SLOW,
+    "very slow": Trouble(None, 8.5, 9.0),
+}
 TROUBLES: Final = {
     "api.read": _API,
     "api.write": _API,

@@ -7,11 +7,13 @@ history, and leaving out an element of the plan changes nothing else than what f
 import asyncio
 import json
 import random
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from csr_signer.errors import ItemError
 from csr_signer.policy.signer import Signer
 from tests.simulation import requesters
 from tests.simulation.api_server import ApiServer
@@ -28,8 +30,8 @@ SETTLES: Final = 7200.0
 """Seconds that the world goes on without faults."""
 HANGS: Final = 600.0
 """Seconds that a CSR whose calls hang goes on existing without faults."""
-VISIBLE_AFTER: Final = 8.0
-"""Seconds until a node shows its address."""
+VISIBLE_AFTER: Final = 4.0
+"""Seconds until a node shows its first address, and then the second one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,16 +145,21 @@ class World:
         self._exporters.append(Exporter(self, ordinal, number))
 
     def pod(self, namespace: str, name: str) -> bytes | None:
-        """Returns a pod as it is now."""
+        """Returns a pod as it is now.
+
+        Raises:
+            ItemError: the function has no right to read the pods of that namespace.
+        """
+        if namespace != requesters.NAMESPACE:
+            raise ItemError("API server: 403")
         number = int(name[-5:])
-        is_there = namespace == requesters.NAMESPACE and number in self._arrived and number not in self._gone
+        is_there = number in self._arrived and number not in self._gone
         return requesters.pod_document(number) if is_there else None
 
     def node(self, name: str) -> bytes | None:
-        """Returns a node as it is now."""
+        """Returns a node as it is now: it shows one address more every few seconds."""
         number = int(name.removeprefix("node-"))
-        is_visible = self.loop.time() - self._arrived[number] >= VISIBLE_AFTER
-        return requesters.node_document(number, is_visible=is_visible)
+        return requesters.node_document(number, int((self.loop.time() - self._arrived[number]) // VISIBLE_AFTER))
 
     def short(self, uid: str) -> str:
         """Returns a CSR's number in the plan, for the timeline."""
@@ -182,6 +189,7 @@ class World:
             at=self.loop.time(),
             due=due,
             names=csr.names if due is Due.CERTIFICATE else frozenset(),
+            within=plan.within(csr.filed, due),
             pod_gone_at=plan.pod_goes_at(csr.filed.pod),
         )
         self._arrived.setdefault(csr.filed.pod, self.loop.time())
@@ -202,6 +210,8 @@ class World:
             self._gone.add(csr.filed.pod)
         elif act.does == "deletes":
             self.api_server.delete(csr.name, uid)
+        elif act.does == "issues":
+            self._issue(csr.name)
         elif (document := self.api_server.get(csr.name)) is not None:
             self._edit(json.loads(document), uid, act.does)
 
@@ -220,6 +230,13 @@ class World:
         self.api_server.patch(
             metadata["name"], uid, metadata["resourceVersion"], {"conditions": changed}, by="approver"
         )
+
+    def _issue(self, name: str) -> None:
+        """Writes a certificate of another CA, as another signer of the name may."""
+        document = json.loads(self.api_server.get(name) or b"{}")
+        if document and "certificate" not in document["status"]:
+            metadata, status = document["metadata"], {"certificate": b64encode(builders.authority().pem).decode()}
+            self.api_server.patch(name, metadata["uid"], metadata["resourceVersion"], status, by="other")
 
     def _happen(self, what: str) -> None:
         self.tell("cluster", what)
