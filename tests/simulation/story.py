@@ -1,11 +1,11 @@
 """The long story: a real API server, the real function and two real exporters, killed at random.
 
 It compresses an hour of a large cluster: the requests of an hour arrive in a few minutes, and all time limits, rate
-limits and back-offs are as deployed. Calico pods file CSRs, some of them twice under one name.
-Attackers file wrong requests, and one pod files and deletes its CSR as fast as it can. Meanwhile SIGKILL ends the
-function, an exporter or the API server again and again, and each starts again after a moment. Then the story waits
-until no CSR is left. The simulation's checker judges the API server's watch, KMS's log and the audit records, and
-`signerctl reconcile` compares the last two.
+limits and back-offs are as deployed. Calico pods file CSRs, some of them twice under one name. Attackers file wrong
+requests, and one pod files and deletes its CSR as fast as it can. Meanwhile SIGKILL ends the function, an exporter or
+the API server again and again, and each starts again after a moment. Then the story waits until no CSR is left. The
+simulation's checker judges the API server's watch, KMS's log and the audit records, and `signerctl reconcile` compares
+the last two.
 
 The seed decides who files which CSR when, and what is killed when. How the processes run differs each time.
 """
