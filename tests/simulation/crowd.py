@@ -5,17 +5,17 @@ The judge knows what was planned, sent and issued, and the guarantees of docs/ar
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
-from csr_exporter.csr import requester_of
+from csr_exporter.csr import Stage, requester_of
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
-from csr_exporter.queue.work_queue import WorkQueue
+from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from tests.simulation.delivery import ISSUED, Delivery
 from tests.unit.exporter.support import filed_by
 
@@ -27,6 +27,7 @@ def _answered(status: int, retry_after: float | None = None) -> tuple[float, Ans
 HANGS: Final = (45.0, Answer(verdict=Verdict.SLOW))
 ANSWERS: Final = {
     **{str(status): _answered(status) for status in (400, 401, 403, 404, 410, 425, 500, 502, 503)},
+    "425 in 2 s": _answered(425, 2.0),
     "429": _answered(429, 5.0),
     "500 in 30 s": _answered(500, 30.0),
     "503 in 30 s": _answered(503, 30.0),
@@ -37,14 +38,24 @@ ANSWERS: Final = {
 OUTAGES: Final = ("401", "403", "404", "429", "500", "502", "503", "503 in 30 s", "hang")
 
 HONEST_WAIT: Final = 10.0
-"""Seconds for which hostile requesters delay an honest pod, at most."""
+"""Seconds for which hostile requesters delay an honest pod, at most; one alone delays nobody."""
 AFTER_OUTAGE: Final = 60.0
+LEARNS: Final = 50.0
+"""An event that hung in an outage ends so long after it at most, with a pause."""
+AFTER_DEFERRAL: Final = 5.0
+"""The function knows best when a deferred CSR is worth another event."""
+AFTER_APPROVAL: Final = 5.0
+"""The function itself normally approves: its certificate is on the way."""
+SMALL_QUEUE: Final = 128
+REFILL: Final = 15.0
+"""How often an exporter whose queue was full looks whether it has capacity again."""
 AFTER_KILL: Final = 5.0
 """The exporter has forgotten who is hostile, and learns it by one pause."""
 TAKEOVER: Final = Replicas().delay_seconds
 ONE_CSR: Final = 8.4 / 5000
 """Seconds that one of many CSRs takes, where nothing else happens; at first, the exporter is slower."""
 SLOW_START: Final = 1.5
+END: Final = 5400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +76,17 @@ class Hostile:
     pod: int
     answer: str
     csrs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """So many pods file one CSR each; the answer to the pending ones is always the same, until an approver approves."""
+
+    at: float
+    number: int
+    count: int
+    answer: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +115,17 @@ class Frozen:
     replica: int
 
 
-Element: TypeAlias = Crowd | Hostile | Outage | Killed | Frozen
+Element: TypeAlias = Crowd | Approved | Hostile | Outage | Killed | Frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What happens to a number of replicas; `seed` is that of the exporter's jitter."""
+    """What happens to a number of replicas; `seed` is that of the exporter's jitter, `most` what a queue holds."""
 
     seed: int
     replicas: int
     elements: tuple[Element, ...]
+    most: int = MOST_CSRS
 
 
 def drawn(seed: int) -> Plan:
@@ -127,23 +150,39 @@ def drawn(seed: int) -> Plan:
     if chance.random() < 0.25:
         at, seconds = chance.uniform(0.0, 900.0), chance.choice((2.0, 40.0, 200.0))
         elements.append(Frozen(at=at, seconds=seconds, replica=chance.randrange(replicas)))
-    return Plan(seed=seed, replicas=replicas, elements=tuple(elements))
+    if chance.random() < 0.3:
+        answer, seconds = (
+            chance.choice(("400", "410", "425", "500 in 30 s", "503 in 30 s")),
+            chance.choice((0.5, 10.0, 99.0)),
+        )
+        at, count = chance.uniform(0.0, 900.0), chance.choice((1, 5))
+        elements.append(Approved(at=at, number=90_000, count=count, answer=answer, seconds=seconds))
+    if chance.random() < 0.3:
+        at = chance.choice([each.at for each in elements if isinstance(each, Crowd)]) - chance.uniform(0.0, 5.0)
+        elements.append(Outage(at=at, seconds=chance.choice((5.0, 25.0)), answer="425 in 2 s"))
+    most = chance.choice((MOST_CSRS, MOST_CSRS, SMALL_QUEUE))
+    if most == SMALL_QUEUE:
+        elements = list(_around_a_small_queue(elements, is_flooded=chance.random() < 0.5))
+    return Plan(seed=seed, replicas=replicas, elements=tuple(elements), most=most)
+
+
+def _around_a_small_queue(elements: list[Element], *, is_flooded: bool) -> Iterator[Element]:
+    """Yields few honest CSRs beside hostile ones that could fill the queue, or many honest ones that do."""
+    for each in elements:
+        if isinstance(each, Crowd):
+            yield replace(each, count=min(each.count, 3 if is_flooded else 300))
+        elif not isinstance(each, Hostile):
+            yield each
+    if is_flooded:
+        yield from (Hostile(at=0.0, pod=100_000 + pod, answer="500 in 30 s", csrs=30) for pod in range(8))
 
 
 def run(plan: Plan) -> Delivery:
     """Lets the plan happen, and then an hour pass."""
-    hostile = {_requester(each.pod): ANSWERS[each.answer] for each in plan.elements if isinstance(each, Hostile)}
-    outages = [each for each in plan.elements if isinstance(each, Outage)]
-
-    def function(item: WorkItem, now: float) -> tuple[float, Answer]:
-        if (answer := hostile.get(item.reference.requester)) is not None:
-            return answer
-        ongoing = (ANSWERS[each.answer] for each in outages if each.at <= now < each.at + each.seconds)
-        return next(ongoing, (0.08, ISSUED))
-
     chance = random.Random(plan.seed).random  # noqa: S311 - no secret
     replicas = [Replicas(count=plan.replicas, ordinal=ordinal) for ordinal in range(plan.replicas)]
-    delivery = Delivery(*(partial(WorkQueue, replicas=each, chance=chance) for each in replicas), function=function)
+    new = [partial(WorkQueue, replicas=each, chance=chance, most=plan.most) for each in replicas]
+    delivery = Delivery(*new, function=_function(plan))
     for element in plan.elements:
         match element:
             case Crowd() | Hostile():
@@ -154,10 +193,38 @@ def run(plan: Plan) -> Delivery:
             case Frozen(at=at, seconds=seconds, replica=replica):
                 delivery.at(at, partial(delivery.frozen.add, replica))
                 delivery.at(at + seconds, partial(delivery.thaw, replica))
+            case Approved(seconds=seconds):
+                for when, number, pod in _filed(element):
+                    delivery.at(when, partial(delivery.create, number, pod=pod, stage=Stage.PENDING))
+                    delivery.at(when + seconds, partial(delivery.create, number, pod=pod))
             case Outage():
                 pass  # `function` looks for it
-    delivery.run(5400.0)
+    if plan.most == SMALL_QUEUE:
+        _refill(delivery)
+    delivery.run(END)
     return delivery
+
+
+def _refill(delivery: Delivery) -> None:
+    for moment in range(int(END / REFILL)):
+        for replica in range(len(delivery.queues)):
+            delivery.at(moment * REFILL, partial(delivery.refill, replica))
+
+
+def _function(plan: Plan) -> Callable[[WorkItem, float], tuple[float, Answer]]:
+    hostile = {_requester(each.pod): ANSWERS[each.answer] for each in plan.elements if isinstance(each, Hostile)}
+    outages = [each for each in plan.elements if isinstance(each, Outage)]
+    approved = [each for each in plan.elements if isinstance(each, Approved)]
+    pending = {_requester(pod): ANSWERS[each.answer] for each in approved for _, _, pod in _filed(each)}
+
+    def function(item: WorkItem, now: float) -> tuple[float, Answer]:
+        answers = hostile if item.stage is Stage.APPROVED else pending
+        if (answer := answers.get(item.reference.requester)) is not None:
+            return answer
+        ongoing = (ANSWERS[each.answer] for each in outages if each.at <= now < each.at + each.seconds)
+        return next(ongoing, (0.08, ISSUED))
+
+    return function
 
 
 def shortcomings(plan: Plan, delivery: Delivery) -> list[str]:
@@ -168,9 +235,11 @@ def shortcomings(plan: Plan, delivery: Delivery) -> list[str]:
 
 
 def _waited(plan: Plan, delivery: Delivery) -> Iterator[str]:
-    for crowd in (each for each in plan.elements if isinstance(each, Crowd)):
-        for when, number, _ in _filed(crowd):
-            most = _longest_wait(plan, when)
+    for crowd in (each for each in plan.elements if isinstance(each, Crowd | Approved)):
+        asked = crowd.seconds if isinstance(crowd, Approved) else 0.0
+        for filed, number, _ in _filed(crowd):
+            when = filed + asked
+            most = _longest_wait(plan, when) + (AFTER_APPROVAL + TAKEOVER if asked else 0.0)
             if (waited := delivery.issued.get(number, float("inf")) - when) > most:
                 yield f"CSR {number} of {when:.1f} s waited for {waited:.1f} s: must be at most {most:.1f} s"
                 return
@@ -178,16 +247,18 @@ def _waited(plan: Plan, delivery: Delivery) -> Iterator[str]:
 
 def _longest_wait(plan: Plan, filed: float) -> float:
     """Returns how long an honest CSR may wait: for the hostile, the others, an outage, and a replica that is frozen."""
-    crowds = [each for each in plan.elements if isinstance(each, Crowd)]
-    wait = HONEST_WAIT + SLOW_START + ONE_CSR * sum(each.count for each in crowds)
+    count = sum(each.count for each in plan.elements if isinstance(each, Crowd))
+    wait = _longest_wait_for_the_hostile(plan) + SLOW_START + ONE_CSR * count
+    if plan.most == SMALL_QUEUE:
+        wait += REFILL * (1 + count // (plan.most // 4))
     ends, until = filed + wait, float("-inf")
     troubles = [each for each in plan.elements if isinstance(each, Outage | Frozen | Killed)]
     while until < ends:  # a later end may be within another trouble
         until = ends
-        for each in [each for each in troubles if each.at <= ends and _end(each) > filed]:
+        for each in [each for each in troubles if each.at <= ends and _known_end(each) > filed]:
             troubles.remove(each)
             if isinstance(each, Outage):
-                ends = max(ends, _end(each) + AFTER_OUTAGE + wait)
+                ends = max(ends, _end(each) + wait + (AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE))
             elif isinstance(each, Killed):
                 ends += AFTER_KILL
             else:
@@ -195,8 +266,17 @@ def _longest_wait(plan: Plan, filed: float) -> float:
     return ends - filed
 
 
+def _longest_wait_for_the_hostile(plan: Plan) -> float:
+    hostile = [each.answer for each in plan.elements if isinstance(each, Hostile | Approved)]
+    return HONEST_WAIT if len(hostile) > 1 or "429" in hostile else 0.0
+
+
 def _end(trouble: Outage | Frozen | Killed) -> float:
     return trouble.at + (AFTER_KILL if isinstance(trouble, Killed) else trouble.seconds)
+
+
+def _known_end(trouble: Outage | Frozen | Killed) -> float:
+    return _end(trouble) + (LEARNS if isinstance(trouble, Outage) else 0.0)
 
 
 def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:
@@ -210,15 +290,16 @@ def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:
 
 
 def _too_many(plan: Plan, delivery: Delivery) -> Iterator[str]:
-    """A requester causes as many events as its token bucket allows; the retries of an only CSR are free."""
-    limit = RateLimit()
-    for hostile in (each for each in plan.elements if isinstance(each, Hostile) and each.csrs > 1):
+    """A requester causes as many events as its token bucket allows; of an only CSR, the back-off bounds the retries."""
+    limit, only = RateLimit(), RateLimit(seconds=2.0)
+    for hostile in (each for each in plan.elements if isinstance(each, Hostile)):
         events: defaultdict[int, list[float]] = defaultdict(list)
         for each in delivery.sent:
             if each.number // 100 == hostile.pod:
                 events[each.process].append(each.at)
         for times in events.values():
-            allowed = limit.burst + (times[-1] - times[0]) / limit.seconds + 1
+            rate = limit if hostile.csrs > 1 else only
+            allowed = rate.burst + (times[-1] - times[0]) / rate.seconds + 1
             if ANSWERS[hostile.answer][1].verdict is not Verdict.ACKNOWLEDGED and len(times) > allowed:
                 yield f"pod {hostile.pod} caused {len(times)} events of one replica: must be at most {allowed:.0f}"
                 return
@@ -237,15 +318,18 @@ def _sent_in_a_pause(_: Plan, delivery: Delivery) -> Iterator[str]:
                 return
 
 
-def _filed(element: Crowd | Hostile) -> Iterator[tuple[float, int, int]]:
+def _filed(element: Crowd | Approved | Hostile) -> Iterator[tuple[float, int, int]]:
     """Yields time, number and pod of the CSRs."""
-    if isinstance(element, Crowd):
-        for place in range(element.count):
-            number = element.number + place
-            yield element.at + element.seconds * place / element.count, number, number
-    else:
-        for place in range(element.csrs):
-            yield element.at + 30.0 * max(0, place - 5), 100 * element.pod + place, element.pod
+    match element:
+        case Hostile(pod=pod):
+            for place in range(element.csrs):
+                yield element.at + 30.0 * max(0, place - 5), 100 * pod + place, pod
+        case Approved(at=at, number=first):
+            for number in range(first, first + element.count):
+                yield at, number, number
+        case Crowd(at=at, number=first, count=count):
+            for place in range(count):
+                yield at + element.seconds * place / count, first + place, first + place
 
 
 def _requester(pod: int) -> str:

@@ -126,6 +126,12 @@ class Delivery:
         for it, stage in self._shown.values():
             self._see(replica, it, stage)
 
+    def refill(self, replica: int) -> None:
+        """A replica looks whether its full queue has capacity again, and lists again if it has."""
+        if replica not in self.frozen and self.queues[replica].capacity_returned():
+            for it, stage in self._shown.values():
+                self._see(replica, it, stage)
+
     def run(self, until: float) -> None:
         """Lets the time pass."""
         while True:

@@ -29,6 +29,7 @@ class Filed:
         due: what it must end with.
         names: the DNS names and IP addresses that its certificate must have, exactly; empty if none is due.
         within: seconds within which it must end; infinite without a promise.
+        pod_gone_at: when the requester's pod is gone: soon after, the key must not be used for it.
     """
 
     uid: str
@@ -37,6 +38,7 @@ class Filed:
     due: Due
     names: frozenset[str] = frozenset()
     within: float = float("inf")
+    pod_gone_at: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +46,14 @@ class Change:
     """The API server stored or deleted a CSR.
 
     Attributes:
-        at: seconds of the history's clock.
+        at: seconds of the history's clock; if a watch tells of the change, when it arrived.
         version: the resourceVersion; changes are in its order.
         is_deleted: whether the CSR is gone now.
         by: who did it: `function`, or another party's name; "" where the history does not tell.
         request: `spec.request`, PEM.
         conditions: the types, oldest first.
         certificate: PEM of `status.certificate`; empty without.
+        lag: seconds by which the change may have been earlier than `at`.
     """
 
     at: float
@@ -62,6 +65,7 @@ class Change:
     conditions: tuple[str, ...]
     certificate: bytes = b""
     is_deleted: bool = False
+    lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +108,16 @@ class Killed:
 
 @dataclass(slots=True, kw_only=True)
 class History:
-    """All that happened in one world, each list in the order of time."""
+    """All that happened in one world, each list in the order of time.
+
+    Attributes:
+        unwritten: records that a process tried to write, and could not: nobody has them.
+    """
 
     filed: list[Filed] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     signings: list[Signing] = field(default_factory=list)
     records: list[Recorded] = field(default_factory=list)
+    unwritten: list[Recorded] = field(default_factory=list)
     kills: list[Killed] = field(default_factory=list)
     ended_at: float = 0.0

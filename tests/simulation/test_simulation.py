@@ -1,0 +1,122 @@
+"""The whole mode: 300 seeds hold, a seed gives one history, and a violation is shrunk and printed."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+from tests.simulation import __main__ as command
+from tests.simulation import plan as plans
+from tests.simulation.faults import FAULTS, planted
+from tests.simulation.plan import Acts, Files, Plan, draw, shrink
+from tests.simulation.regressions import PLANS
+from tests.simulation.world import simulate
+
+CHUNK = 75
+NO_OUTCOME = next(each for each in FAULTS if each.line == "an intent that came to nothing had no outcome")
+
+
+@pytest.mark.parametrize("chunk", range(4))
+def test_no_seed_breaks_a_rule(chunk: int) -> None:
+    """`scripts/simulate --seed SEED` explains a failure."""
+    judged = map(command.judge, range(chunk * CHUNK, (chunk + 1) * CHUNK))
+    assert {each.seed: each.rules for each in judged if each.rules} == {}
+
+
+@pytest.mark.parametrize("number", range(len(PLANS)))
+def test_no_plan_that_once_broke_a_rule_breaks_one_again(number: int) -> None:
+    """The plans are in `regressions.py`."""
+    assert command.broken_rules(simulate(PLANS[number])) == frozenset()
+
+
+@pytest.mark.slow
+def test_a_seed_gives_one_history_in_every_process() -> None:
+    """Not even the order of sets of texts counts."""
+    code = """
+from tests.simulation.world import run
+for seed in range(5):
+    history = run(seed)
+    print(*history.changes, *history.records, *history.unwritten, *history.signings, *history.kills, sep="\\n")
+"""
+
+    def histories(hash_seed: str) -> str:
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    first, second = (histories(hash_seed).splitlines() for hash_seed in ("1", "2"))
+    assert [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]] == []
+    assert len(first) > 300
+
+
+def test_a_plan_without_one_element_differs_only_in_what_follows_from_it() -> None:
+    """So a plan can be shrunk: a pod that files much later changes nothing before."""
+    plan = Plan(seed=1, elements=(Files(at=1.0, csr=0, pod=0), Files(at=500.0, csr=1, pod=1)))
+    smaller = replace(plan, elements=plan.elements[:1])
+    timelines = [simulate(each).timeline for each in (plan, smaller)]
+    before = [[line for line in timeline if line[0] < 500.0] for timeline in timelines]
+    assert before[0] == before[1]
+    assert len(before[0]) > 5
+
+
+def test_shrinking_finds_the_one_element() -> None:
+    """Whatever else the plan has is left out, and its settings are the usual ones."""
+    plan = draw(3)
+    cause = plan.elements[len(plan.elements) // 2]
+    assert shrink(plan, lambda smaller: cause in smaller.elements) == Plan(seed=3, elements=(cause,))
+
+
+def test_a_plan_is_python() -> None:
+    """What the command prints can be pasted."""
+    assert eval(repr(draw(5)), vars(plans)) == draw(5)  # noqa: S307 - our own text
+
+
+def test_a_violation_is_explained_and_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The command prints the shrunk plan with its timeline, and adds the plan to the regression tests."""
+    kept = tmp_path / "regressions.py"
+    kept.write_bytes(command.REGRESSIONS.read_bytes())
+    monkeypatch.setattr(command, "REGRESSIONS", kept)
+    with planted(NO_OUTCOME):
+        seed = next(seed for seed in range(NO_OUTCOME.seeds) if command.judge(seed).rules)
+        assert command.main(["--seed", str(seed), "--keep"]) == 1
+    printed = capsys.readouterr().out
+    assert f"seed {seed}: violated; shrunk from {len(draw(seed).elements)} elements to " in printed
+    assert "invariant 8: CSR csr" in printed
+    assert "has no outcome, and the process was not killed" in printed
+    assert "records intent of csr" in printed
+    assert "added to regressions.py" in printed
+    names: dict[str, object] = {}
+    exec(kept.read_text(encoding="utf-8"), names)  # noqa: S102 - our own text
+    plan = names["PLANS"][-1]  # type: ignore[index]  # a tuple of plans
+    assert repr(plan) in printed
+    assert command.broken_rules(simulate(plan)) == frozenset()
+    with planted(NO_OUTCOME):
+        assert command.broken_rules(simulate(plan)) == {"8"}
+
+
+def test_the_command_summarizes_and_traces(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a violation the exit status is 0."""
+    assert command.main(["--seeds", "3", "--processes", "1"]) == 0
+    assert "3 seeds, " in (printed := capsys.readouterr().out)
+    assert ", 0 with violations" in printed
+    assert command.main(["--seed", "2", "--trace"]) == 0
+    printed = capsys.readouterr().out
+    assert "no violation\n" in printed
+    assert "files csr0 (honest)" in printed
+    assert repr(draw(2)) in printed
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--trace"])
+    assert "--seed: Required value: with --trace and --keep" in capsys.readouterr().err
+
+
+def test_a_requesters_element_is_optional_to_all_others() -> None:
+    """An act upon a CSR that no element files is left out, so shrinking may remove either."""
+    run = simulate(Plan(seed=1, elements=(Acts(at=1.0, csr=7, does="approves"),)))
+    assert run.history.filed == []
