@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.simulation.checker import violations
-from tests.simulation.plan import Plan, draw, shrink
+from tests.simulation.drawing import draw
+from tests.simulation.plan import Plan, shrink
 from tests.simulation.world import Run, simulate
 
 REGRESSIONS: Final = Path(__file__).with_name("regressions.py")
