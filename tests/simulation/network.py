@@ -36,6 +36,9 @@ class Network:
         if wrong == "front door":
             await asyncio.sleep(self._chance.uniform(0.001, 0.1))
             return _read(Response(status_code=self._chance.choice(FRONT_DOOR)))
+        if wrong == "another function":  # of another cluster, or with another configuration
+            await asyncio.sleep(self._chance.uniform(0.001, 0.1))
+            return _read(Response(b'{"outcome": "ignored", "reason": "gone"}'))
         if wrong == "request lost":
             await asyncio.sleep(TIMEOUTS.total)
             return Answer(verdict=Verdict.SLOW, reason="timed out")

@@ -16,8 +16,8 @@ HOSTILE: Final = ("another pod's name", "wrong names", "a CA", "no pod", "other 
 WAITING: Final = ("hangs", "poison", "unsendable")
 """Kinds of CSRs that never end, and must not keep others waiting."""
 
-UNSEEN: Final = frozenset({"list", "watch", "exporter"})
-"""Sites whose faults may keep a CSR from being seen."""
+UNSEEN: Final = frozenset({"list", "watch", "exporter", "another function"})
+"""Sites and faults that may keep a CSR from being seen, or from being done: a resync or a resend finds it."""
 USUAL_MOST: Final = 10_000
 SMALL_MOST, TINY_MOST = 12, 4
 REPLICAS: Final = 2
@@ -122,13 +122,14 @@ class Plan:
         """Returns the seconds within which a CSR must end; infinite without a promise.
 
         They count from when nothing keeps the CSR any more: it is filed, approved if an approver must, and there are no
-        faults. A CSR that the exporters did not see, or had no place for, may wait for the next resync.
+        faults. A CSR that the exporters did not see, had no place for, or take for done may wait for the next resync,
+        or be sent again as late.
         """
         if due is not Due.CERTIFICATE:
             return math.inf
         acts = (each for each in self.elements if isinstance(each, Acts) and each.csr == filed.csr)
         approved = 0.0 if self.approves else min(each.at for each in acts if each.does == "approves")
-        faults = [each.site for each in self.elements if isinstance(each, Fault | Outage)]
+        faults = [text for each in self.elements if isinstance(each, Fault | Outage) for text in (each.site, each.what)]
         kinds = {each.kind for each in self.elements if isinstance(each, Files)}
         if self.most == TINY_MOST and not kinds.isdisjoint((*WAITING, "flood")):
             return math.inf  # they may hold all places
