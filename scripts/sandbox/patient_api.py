@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
 
+from sandbox import process
 from sandbox.api import Api, ApiError
 
 if TYPE_CHECKING:
@@ -47,6 +48,6 @@ class PatientApi(Api):
                 failure: Exception = error
             except HTTPError as error:
                 failure = error
-            if time.monotonic() > end:
+            if time.monotonic() > end or process.is_ending():
                 raise failure
             time.sleep(_PAUSE)

@@ -217,6 +217,11 @@ def kill_all() -> None:
         part.kill_group()
 
 
+def is_ending() -> bool:
+    """Tells whether `kill_all` was called: no part starts again."""
+    return _ending.is_set()
+
+
 def _environment(additions: Mapping[str, str] | None) -> dict[str, str]:
     environment = {**os.environ, **(additions or {})}
     paths = environment.get("PYTHONPATH", "").split(os.pathsep)

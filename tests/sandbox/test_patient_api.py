@@ -1,5 +1,7 @@
 """A client that does not mind that the API server is away for a moment."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from sandbox.api import NAMESPACES, ApiError
 from sandbox.kubeconfig import redirect
 from sandbox.kubernetes import KubernetesServer
-from sandbox.patient_api import PatientApi
+from sandbox.patient_api import PATIENCE, PatientApi
 from sandbox.proxy import Fault, FaultProxy
 
 
@@ -42,3 +44,19 @@ def test_bearers_of_tokens_are_patient_too(proxy: FaultProxy, tmp_path: Path) ->
     """A pod's client is of the same kind."""
     with PatientApi.from_kubeconfig(tmp_path / "kubeconfig") as api:
         assert isinstance(api.with_token("token"), PatientApi)
+
+
+def test_an_interrupted_program_does_not_wait_for_an_api_server() -> None:
+    """It has killed all its parts, so that none will answer."""
+    program = """
+import urllib3
+from sandbox import process
+from sandbox.patient_api import PatientApi
+process.kill_all()
+pool = urllib3.HTTPSConnectionPool("127.0.0.1", 1)
+PatientApi(server="https://127.0.0.1:1", pool=pool, anonymous_pool=pool).get("/")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE / 2, check=False
+    )
+    assert "Connection refused" in done.stderr

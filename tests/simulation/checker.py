@@ -131,7 +131,8 @@ def the_key_is_used_after_the_approval(evidence: Evidence) -> Iterator[Violation
     """The cluster knows of the approval before KMS signs."""
     for (uid, _), account in evidence.accounts.items():
         approved_at = min(
-            (each.at for each in evidence.changes.get(uid, ()) if "Approved" in each.conditions), default=None
+            (each.at - each.lag for each in evidence.changes.get(uid, ()) if "Approved" in each.conditions),
+            default=None,
         )
         for signing in account.signings:
             if approved_at is None or signing.at < approved_at:
@@ -312,7 +313,9 @@ def issued_means_published(evidence: Evidence) -> Iterator[Violation]:
     for record in evidence.events("issued"):
         stored = evidence.published.get(uid_of(record), ())
         sha256 = record.line.get("certificate_sha256")
-        if not any(each.change.at <= record.at and each.certificate.sha256 == sha256 for each in stored):
+        if not any(
+            each.change.at - each.change.lag <= record.at and each.certificate.sha256 == sha256 for each in stored
+        ):
             text = f"{record.process} recorded issued at {record.at:.3f} s, and the CSR does not have that certificate"
             yield Violation(rule=8, uid=uid_of(record), text=text)
 

@@ -46,13 +46,14 @@ class Change:
     """The API server stored or deleted a CSR.
 
     Attributes:
-        at: seconds of the history's clock.
+        at: seconds of the history's clock; if a watch tells of the change, when it arrived.
         version: the resourceVersion; changes are in its order.
         is_deleted: whether the CSR is gone now.
         by: who did it: `function`, or another party's name; "" where the history does not tell.
         request: `spec.request`, PEM.
         conditions: the types, oldest first.
         certificate: PEM of `status.certificate`; empty without.
+        lag: seconds by which the change may have been earlier than `at`.
     """
 
     at: float
@@ -64,6 +65,7 @@ class Change:
     conditions: tuple[str, ...]
     certificate: bytes = b""
     is_deleted: bool = False
+    lag: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -231,6 +231,15 @@ def test_a_history_without_violations_has_none() -> None:
     assert violations(history()) == []
 
 
+def test_a_change_that_a_watch_shows_late_may_have_been_earlier() -> None:
+    """KMS's log and the records are exact: they may be older than the arrival, not than the earliest time."""
+    late = history()
+    late.changes = [replace(each, at=each.at + 20, lag=20) for each in late.changes]
+    assert violations(late) == []
+    late.changes = [replace(each, lag=0) for each in late.changes]
+    assert {violation.rule for violation in violations(late)} == {2, 8}
+
+
 @pytest.mark.parametrize(("rules", "mutation", "text"), [(rules, *row) for rules, row in ROWS.items()], ids=list(ROWS))
 def test_each_rule_finds_its_violation_and_no_other_rule_does(rules: str, mutation: Mutation, text: str) -> None:
     """The smallest change that breaks a rule, and what the checker says."""

@@ -15,6 +15,7 @@ from tests.paths import ROOT
 from tests.patience import PATIENCE
 
 LONG: Final = 120.0
+MODULE: Final = "sandbox.demo"
 
 
 def run(*arguments: str, temporary: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -26,10 +27,10 @@ def run(*arguments: str, temporary: Path | None = None) -> subprocess.CompletedP
 
 
 @contextlib.contextmanager
-def started(*arguments: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, temporary: Path, module: str = MODULE) -> Iterator[subprocess.Popen[str]]:
     """Starts the demo; its temporary files go to a folder, and its output to a pipe. A failed test kills it."""
     with subprocess.Popen(
-        command(arguments),
+        command(arguments, module),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -42,9 +43,9 @@ def started(*arguments: str, temporary: Path) -> Iterator[subprocess.Popen[str]]
             demo.kill()
 
 
-def command(arguments: Sequence[str]) -> list[str]:
-    """Returns the command that `scripts/demo` runs."""
-    return [sys.executable, "-m", "sandbox.demo", *arguments]
+def command(arguments: Sequence[str], module: str = MODULE) -> list[str]:
+    """Returns the command that `scripts/demo` runs, or that of another program."""
+    return [sys.executable, "-m", module, *arguments]
 
 
 def read_until(demo: subprocess.Popen[str], text: str) -> list[str]:
