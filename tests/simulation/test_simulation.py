@@ -111,9 +111,33 @@ def test_the_command_summarizes_and_traces(capsys: pytest.CaptureFixture[str]) -
     assert "no violation\n" in printed
     assert "files csr0 (honest)" in printed
     assert repr(draw(2)) in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--trace"], "--seed: Required value: --trace and --keep need it"),
+        (["--seeds", "0"], '--seeds: Invalid value: "0": must be at least 1'),
+    ],
+)
+def test_the_command_refuses_wrong_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
+) -> None:
+    """The exit status is 2."""
     with pytest.raises(SystemExit, match="2"):
-        command.main(["--trace"])
-    assert "--seed: Required value: with --trace and --keep" in capsys.readouterr().err
+        command.main(arguments)
+    assert error in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_reports_branches(capfd: pytest.CaptureFixture[str]) -> None:
+    """The report has the pipeline and the exporter's core, and no other module."""
+    assert command.main(["--seed", "1", "--branches"]) == 0
+    printed = capfd.readouterr().out
+    assert "seed 1: no violation" in printed
+    assert "function/csr_signer/pipeline.py" in printed
+    assert "infra/exporter/csr_exporter/watch/store.py" in printed
+    assert "function/csr_signer/service.py" not in printed
 
 
 def test_a_requesters_element_is_optional_to_all_others() -> None:
