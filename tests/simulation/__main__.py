@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.simulation.checker import violations
-from tests.simulation.plan import Plan, draw, shrink
+from tests.simulation.drawing import draw
+from tests.simulation.plan import Plan, shrink
 from tests.simulation.world import Run, simulate
 
 REGRESSIONS: Final = Path(__file__).with_name("regressions.py")
@@ -36,6 +37,8 @@ BRANCHES: Final = "\n  ".join(
 """What `--branches` reports."""
 SHRINKING_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 5.0
+EXPLAINED: Final = 3
+"""How many of the broken seeds are printed in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores")
     parser.add_argument("--branches", action="store_true", help="measure which branches of the product are reached")
     given = parser.parse_args(arguments)
+    if given.seeds < 1:
+        parser.error(f'--seeds: Invalid value: "{given.seeds}": must be at least 1')
     if (given.trace or given.keep) and given.seed is None:
-        parser.error("--seed: Required value: with --trace and --keep")
+        parser.error("--seed: Required value: --trace and --keep need it")
     if given.branches:
         return _with_branches(given.seeds if given.seed is None else None, given.seed)
     if given.seed is not None:
@@ -117,19 +122,21 @@ def _one(seed: int, *, trace: bool, keeps: bool) -> int:
     if not broken_rules(run):
         print(f"seed {seed}: no violation")
         return 0
-    _explain(plan, trace=trace)
+    smaller = _explain(plan)
     if keeps:
-        keep(shrunk(plan), REGRESSIONS)
+        keep(smaller, REGRESSIONS)
         print(f"added to {REGRESSIONS.name}")
+    else:
+        print(f"scripts/simulate --seed {seed} --keep makes it a regression test")
     return 1
 
 
-def _explain(plan: Plan, *, trace: bool = False) -> None:
+def _explain(plan: Plan) -> Plan:
+    """Prints why a plan fails, and returns a smaller one that does, too."""
     smaller = shrunk(plan)
     print(f"seed {plan.seed}: violated; shrunk from {len(plan.elements)} elements to {len(smaller.elements)}:")
     print("\n".join(f"  {line}" for line in report(smaller, simulate(smaller))))
-    if not trace:
-        print(f"scripts/simulate --seed {plan.seed} --keep makes it a regression test")
+    return smaller
 
 
 def _many(seeds: int, processes: int) -> int:
@@ -146,7 +153,7 @@ def _many(seeds: int, processes: int) -> int:
             spoke_at = time.monotonic()
             rate = done / (spoke_at - began)
             print(f"{done} of {seeds} seeds, {rate:.0f} a second, {len(broken)} with violations", flush=True)
-    for seed in broken[:3]:
+    for seed in broken[:EXPLAINED]:
         _explain(draw(seed))
     print("\n".join(f"{count:8}  {kind}" for kind, count in sorted(met.items())))
     rate = seeds / (time.monotonic() - began)

@@ -202,7 +202,7 @@ class Watch:
         self.queue: asyncio.Queue[Stored | int | str | Exception] = asyncio.Queue()
         self._server, self._signer_name, self._lag, self._wrong = server, signer_name, lag, wrong
         self._sent: deque[Stored | int | str | Exception] = deque()
-        self._last = 0.0
+        self._last, self._has_ended = 0.0, False
         for change in server.changes if version else server.existing():
             if change.version > version:
                 self.show(change)
@@ -234,6 +234,9 @@ class Watch:
         self._server.watches.remove(self)
 
     def _send(self, what: Stored | int | str | Exception) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = what == END or isinstance(what, Exception)
         loop = self._server.loop
         self._last = max(self._last, loop.time() + self._lag())
         self._sent.append(what)  # a loop's timers of one time have no order

@@ -1,4 +1,4 @@
-"""The exporter: processes around the real store, queue and scheduler. The reflector and the network are models."""
+"""The exporter: processes around the real store, queue and scheduler. The reflector and the resync are models."""
 
 import asyncio
 import os
@@ -8,27 +8,24 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from starlette.responses import Response
-
 from csr_exporter.clock import Backoff
-from csr_exporter.connection import UnreachableError, json_object, retry_after
+from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError, Stage
 from csr_exporter.delivery import cloud_event
 from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
-from csr_exporter.delivery.sender import TIMEOUTS
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
 from csr_exporter.watch.reflector import LIST_SPACING
 from csr_exporter.watch.response import ExpiredError, Page, RefusedError, UnpageableListError
 from csr_exporter.watch.resync import PERIOD
 from csr_exporter.watch.store import Store
-from tests.simulation.api_server import Stored, Watch
+from tests.simulation.api_server import END, Stored, Watch
 from tests.simulation.function import SOURCE
+from tests.simulation.network import Network
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -40,8 +37,6 @@ TICK: Final = 15.0
 FREEZE: Final = 61.0
 SHORTEST: Final = 0.001
 """Seconds. A shorter wait may end before the time that it waits for, because times are rounded."""
-FRONT_DOOR: Final = (200, 302, 401, 403, 404, 429, 500, 502, 503, 504)
-"""What another server than the function answers."""
 
 
 @cache
@@ -58,6 +53,7 @@ class Exporter:
         self._chance = random.Random(f"{world.plan.seed} {self.name}")  # noqa: S311 - no secret
         drift = world.plan.drift
         self._rate, self._offset = 1 + self._chance.uniform(-drift, drift), self._chance.uniform(0.0, 1e5)
+        self._network = Network(world, ordinal, self._chance)
         self._frozen_until = 0.0
         self._versions: dict[str, int] = {}
         self._changed = asyncio.Event()
@@ -139,40 +135,9 @@ class Exporter:
         encoded = cloud_event.encode(source=SOURCE, reference=item.reference, stage=item.stage, resend=item.resend)
         uid = world.short(item.reference.uid)
         world.tell(self.name, f"sends {item.stage.value} of {uid}, attempt {item.attempt}, resend {item.resend}")
-        answer = await self._send(encoded.body)
+        answer = await self._network.send(encoded.body)
         world.tell(self.name, f"gets {answer.verdict.value} {answer.status} {answer.reason} for {uid}")
         await self._core(lambda: self._scheduler.settle(item, answer, now=self.now()))
-
-    async def _send(self, body: bytes) -> Answer:
-        """Sends an event over the network; every failure is an answer, as `delivery.sender.Sender` has it."""
-        world, wrong = self._world, self._world.troubles.at("network")
-        if wrong:
-            world.tell("network", f"{wrong}: the next event of {self.name}")
-        if wrong == "refused":
-            await asyncio.sleep(self._chance.uniform(0.001, 3.0))
-            return Answer(verdict=Verdict.SLOW, reason="connection refused")
-        if wrong == "front door":
-            await asyncio.sleep(self._chance.uniform(0.001, 0.1))
-            return _read(Response(status_code=self._chance.choice(FRONT_DOOR)))
-        if wrong == "request lost":
-            await self._sleep(TIMEOUTS.total)
-            return Answer(verdict=Verdict.SLOW, reason="timed out")
-        request = world.loop.create_task(self._transmit(body, late=wrong == "late"))
-        if wrong == "twice":
-            world.keep(world.loop.create_task(self._transmit(body, late=True)))
-        world.keep(request)
-        await asyncio.wait((request,), timeout=TIMEOUTS.total)
-        if wrong == "answer lost" or not request.done():
-            await self._sleep(TIMEOUTS.total if request.done() else 0.0)
-            return Answer(verdict=Verdict.SLOW, reason="timed out")
-        return _read(request.result())
-
-    async def _transmit(self, body: bytes, *, late: bool) -> Response:
-        chance = self._chance
-        await asyncio.sleep(chance.uniform(1.0, 40.0) if late else chance.uniform(0.001, 0.02))
-        response = await self._world.route(chance).serve(body, cloud_event.CONTENT_TYPE)
-        await asyncio.sleep(chance.uniform(0.001, 0.02))
-        return response
 
     async def _reflect(self, signer_name: str) -> None:
         """Does what `watch.reflector.Reflector` does: lists, watches from there, and lists again if it must."""
@@ -223,24 +188,23 @@ class Exporter:
                 shown = [await watch.queue.get()]
                 while not watch.queue.empty():
                     shown.append(watch.queue.get_nowait())
-                batch, error = [], None
+                batch = []
                 for each in shown:
-                    if isinstance(each, int):
-                        versions[signer_name] = each
-                    elif isinstance(each, Stored):
+                    if isinstance(each, Stored):
                         batch.append(each.seen())
                         versions[signer_name] = each.version if versions[signer_name] else 0
-                    elif isinstance(each, str):
-                        return
+                    elif isinstance(each, int):
+                        versions[signer_name] = each
                     else:
-                        error = each
-                        break
+                        break  # nothing follows the end
                 if batch:
                     world.tell(self.name, f"sees {', '.join(world.short(each.reference.uid) for each in batch)}")
                     await self._core(self._store.watched, batch)
-                if error is not None:
-                    world.tell(self.name, f"loses its watch: {error}")
-                    raise error
+                if isinstance(shown[-1], Exception):
+                    world.tell(self.name, f"loses its watch: {shown[-1]}")
+                    raise shown[-1]
+                if shown[-1] == END:
+                    return
         finally:
             watch.close()
             for alarm in alarms:
@@ -310,18 +274,3 @@ def _list_error(wrong: str) -> Exception | None:
             return UnpageableListError("list: the token leads back")
         case _:
             return None
-
-
-def _read(response: Response) -> Answer:
-    """Returns what `delivery.sender.Sender` makes of a response."""
-    fields = json_object(bytes(response.body))
-    outcome, reason = str(fields.get("outcome", "")), str(fields.get("reason", ""))
-    verdict = verdict_of(response.status_code, reason if outcome == "fault" else "")
-    if verdict is Verdict.ACKNOWLEDGED:
-        verdict = {"": Verdict.ENDPOINT, "fault": Verdict.LATER}.get(outcome, verdict)
-    return Answer(
-        verdict=verdict,
-        status=response.status_code,
-        retry_after=retry_after(response.headers.get("Retry-After")),
-        reason=f"{outcome} {reason}".strip(),
-    )

@@ -11,8 +11,9 @@ import pytest
 from tests.paths import ROOT
 from tests.simulation import __main__ as command
 from tests.simulation import plan as plans
+from tests.simulation.drawing import draw
 from tests.simulation.faults import FAULTS, planted
-from tests.simulation.plan import Acts, Files, Plan, draw, shrink
+from tests.simulation.plan import Acts, Files, Plan, shrink
 from tests.simulation.regressions import PLANS
 from tests.simulation.world import simulate
 
@@ -27,10 +28,9 @@ def test_no_seed_breaks_a_rule(chunk: int) -> None:
     assert {each.seed: each.rules for each in judged if each.rules} == {}
 
 
-@pytest.mark.parametrize("number", range(len(PLANS)))
-def test_no_plan_that_once_broke_a_rule_breaks_one_again(number: int) -> None:
+def test_no_plan_that_once_broke_a_rule_breaks_one_again() -> None:
     """The plans are in `regressions.py`."""
-    assert command.broken_rules(simulate(PLANS[number])) == frozenset()
+    assert [plan for plan in PLANS if command.broken_rules(simulate(plan))] == []
 
 
 @pytest.mark.slow
@@ -111,9 +111,33 @@ def test_the_command_summarizes_and_traces(capsys: pytest.CaptureFixture[str]) -
     assert "no violation\n" in printed
     assert "files csr0 (honest)" in printed
     assert repr(draw(2)) in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--trace"], "--seed: Required value: --trace and --keep need it"),
+        (["--seeds", "0"], '--seeds: Invalid value: "0": must be at least 1'),
+    ],
+)
+def test_the_command_refuses_wrong_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
+) -> None:
+    """The exit status is 2."""
     with pytest.raises(SystemExit, match="2"):
-        command.main(["--trace"])
-    assert "--seed: Required value: with --trace and --keep" in capsys.readouterr().err
+        command.main(arguments)
+    assert error in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_reports_branches(capfd: pytest.CaptureFixture[str]) -> None:
+    """The report has the pipeline and the exporter's core, and no other module."""
+    assert command.main(["--seed", "1", "--branches"]) == 0
+    printed = capfd.readouterr().out
+    assert "seed 1: no violation" in printed
+    assert "function/csr_signer/pipeline.py" in printed
+    assert "infra/exporter/csr_exporter/watch/store.py" in printed
+    assert "function/csr_signer/service.py" not in printed
 
 
 def test_a_requesters_element_is_optional_to_all_others() -> None:

@@ -1,7 +1,7 @@
 """One world: the real pipeline and the real exporter core around modelled ports, in virtual time.
 
 All that is random comes from the plan, or from streams of the plan's seed, one for each party. So a seed gives one
-history, and leaving out an element of the plan changes nothing else than what follows from it.
+history, and leaving out an element of the plan changes nothing that comes before it.
 """
 
 import asyncio
@@ -17,11 +17,12 @@ from csr_signer.errors import ItemError
 from csr_signer.policy.signer import Signer
 from tests.simulation import requesters
 from tests.simulation.api_server import ApiServer
+from tests.simulation.drawing import draw
 from tests.simulation.exporter import Exporter
 from tests.simulation.function import Function
 from tests.simulation.history import Due, Filed, History
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.plan import REPLICAS, Acts, Files, Happens, Plan, draw
+from tests.simulation.plan import REPLICAS, Acts, Files, Happens, Plan
 from tests.simulation.requesters import Csr
 from tests.simulation.trouble import Troubles
 from tests.unit.function import builders
