@@ -1,8 +1,9 @@
-"""Runs worlds with the real pipeline and the real exporter core, and judges their histories.
+"""Searches for schedules that break an invariant or a guarantee.
 
-scripts/simulate --seeds 300            worlds 0 to 299; the exit status is 1 if one has a violation
-scripts/simulate --seed 7 --trace       world 7, with its timeline
-scripts/simulate --seed 7 --keep        adds world 7, shrunk, to the regression tests
+scripts/simulate --seeds 300            seeds 0 to 299, in both modes; the exit status is 1 after a violation
+scripts/simulate --seed 7 --trace       seed 7, with its timeline
+scripts/simulate --seed 7 --keep        a violation, shrunk, becomes a regression test
+scripts/simulate --story                an hour on a real control plane; --story --help says more
 """
 
 import argparse
@@ -18,10 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.simulation.checker import violations
-from tests.simulation.drawing import draw
-from tests.simulation.plan import Plan, shrink
-from tests.simulation.world import Run, simulate
+from tests.simulation.modes import DRAW, AnyPlan, Mode, judge
+from tests.simulation.plan import shrink
 
 REGRESSIONS: Final = Path(__file__).with_name("regressions.py")
 BRANCHES: Final = "\n  ".join(
@@ -43,47 +42,37 @@ EXPLAINED: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of one seed.
+    """What became of one seed in one mode; `seconds` of CPU time."""
 
-    Attributes:
-        rules: the broken rules.
-        met: how often each kind of fault happened.
-        seconds: of CPU time.
-    """
-
+    mode: Mode
     seed: int
-    rules: frozenset[str]
+    broken: dict[str, str]
     met: Counter[str]
     seconds: float
 
 
-def judge(seed: int) -> Judged:
-    """Runs one seed."""
+def judged(which: tuple[Mode, int]) -> Judged:
+    """Runs one seed in one mode."""
+    mode, seed = which
     began = time.process_time()
-    run = simulate(draw(seed))
-    return Judged(seed, broken_rules(run), run.met, time.process_time() - began)
+    judgement = judge(DRAW[mode](seed))
+    return Judged(mode, seed, judgement.broken, judgement.met, time.process_time() - began)
 
 
-def broken_rules(run: Run) -> frozenset[str]:
-    """Returns the rules that a history breaks."""
-    return frozenset(str(violation.rule) for violation in violations(run.history))
-
-
-def shrunk(plan: Plan, *, seconds: float = SHRINKING_SECONDS) -> Plan:
+def shrunk(plan: AnyPlan, *, seconds: float = SHRINKING_SECONDS) -> AnyPlan:
     """Returns a smaller plan that breaks one of the same rules."""
-    rules, ends_at = broken_rules(simulate(plan)), time.monotonic() + seconds
-    return shrink(plan, lambda smaller: time.monotonic() < ends_at and bool(broken_rules(simulate(smaller)) & rules))
+    rules, ends_at = judge(plan).broken.keys(), time.monotonic() + seconds
+    return shrink(plan, lambda smaller: time.monotonic() < ends_at and bool(judge(smaller).broken.keys() & rules))
 
 
-def report(plan: Plan, run: Run) -> list[str]:
+def report(plan: AnyPlan) -> list[str]:
     """Returns the violations of a plan and its timeline, in the order of time."""
-    lines = [str(violation) for violation in violations(run.history)]
-    lines = [_shortened(line, run) for line in lines] or ["no violation"]
-    lines += [f"{at:10.3f}  {who:14}  {what}" for at, who, what in run.timeline]
-    return [*lines, repr(plan)]
+    judgement = judge(plan)
+    timeline = [f"{at:10.3f}  {who:14}  {what}" for at, who, what in judgement.timeline()]
+    return [*(judgement.broken.values() or ["no violation"]), *timeline, repr(plan)]
 
 
-def keep(plan: Plan, path: Path) -> None:
+def keep(plan: AnyPlan, path: Path) -> None:
     """Adds a plan to the regression tests."""
     text = path.read_text(encoding="utf-8").removesuffix(")\n")
     path.write_text(f"{text}    {plan!r},\n)\n", encoding="utf-8")
@@ -92,86 +81,100 @@ def keep(plan: Plan, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if "--story" in arguments:
+        from tests.simulation import story  # noqa: PLC0415 - it imports the sandbox
+
+        return story.main([each for each in arguments if each != "--story"])
     parser = argparse.ArgumentParser(
         prog="scripts/simulate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seeds", type=int, default=300, metavar="N", help="how many seeds, from 0 (default: 300)")
+    which.add_argument("--seeds", type=_positive, default=300, metavar="N", help="how many, from 0 (default: 300)")
     which.add_argument("--seed", type=int, help="this seed only")
+    parser.add_argument("--mode", choices=[each.value for each in Mode], help="this mode only")
     parser.add_argument("--trace", action="store_true", help="print the timeline of --seed, even without a violation")
     parser.add_argument("--keep", action="store_true", help="add a violation of --seed to the regression tests")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="default: all cores")
+    parser.add_argument("--processes", type=_positive, default=os.cpu_count(), metavar="N", help="default: all cores")
     parser.add_argument("--branches", action="store_true", help="measure which branches of the product are reached")
     given = parser.parse_args(arguments)
-    if given.seeds < 1:
-        parser.error(f'--seeds: Invalid value: "{given.seeds}": must be at least 1')
     if (given.trace or given.keep) and given.seed is None:
         parser.error("--seed: Required value: --trace and --keep need it")
+    modes = list(Mode) if given.mode is None else [Mode(given.mode)]
     if given.branches:
-        return _with_branches(given.seeds if given.seed is None else None, given.seed)
+        return _with_branches(arguments)
     if given.seed is not None:
-        return _one(given.seed, trace=given.trace, keeps=given.keep)
-    return _many(given.seeds, given.processes)
+        return max(_one(mode, given.seed, trace=given.trace, keeps=given.keep) for mode in modes)
+    return _many(modes, given.seeds, given.processes)
 
 
-def _one(seed: int, *, trace: bool, keeps: bool) -> int:
-    plan = draw(seed)
-    run = simulate(plan)
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f'Invalid value: "{text}": must be at least 1')
+    return int(text)
+
+
+def _one(mode: Mode, seed: int, *, trace: bool, keeps: bool) -> int:
+    plan = DRAW[mode](seed)
     if trace:
-        print("\n".join(report(plan, run)))
-    if not broken_rules(run):
-        print(f"seed {seed}: no violation")
+        print("\n".join(report(plan)))
+    if not judge(plan).broken:
+        print(f"{mode.value} seed {seed}: no violation")
         return 0
-    smaller = _explain(plan)
+    smaller = _explain(mode, plan)
     if keeps:
         keep(smaller, REGRESSIONS)
         print(f"added to {REGRESSIONS.name}")
     else:
-        print(f"scripts/simulate --seed {seed} --keep makes it a regression test")
+        print(f"scripts/simulate --mode {mode.value} --seed {seed} --keep makes it a regression test")
     return 1
 
 
-def _explain(plan: Plan) -> Plan:
-    """Prints why a plan fails, and returns a smaller one that does, too."""
+def _explain(mode: Mode, plan: AnyPlan) -> AnyPlan:
     smaller = shrunk(plan)
-    print(f"seed {plan.seed}: violated; shrunk from {len(plan.elements)} elements to {len(smaller.elements)}:")
-    print("\n".join(f"  {line}" for line in report(smaller, simulate(smaller))))
+    sizes = f"from {len(plan.elements)} elements to {len(smaller.elements)}"
+    print(f"{mode.value} seed {plan.seed}: violated; shrunk {sizes}:")
+    print("\n".join(f"  {line}" for line in report(smaller)))
     return smaller
 
 
-def _many(seeds: int, processes: int) -> int:
+def _many(modes: Sequence[Mode], seeds: int, processes: int) -> int:
     began = spoke_at = time.monotonic()
     met: Counter[str] = Counter()
-    broken: list[int] = []
-    done, seconds = 0, 0.0
-    for each in _judged(seeds, processes):
-        done, seconds, met = done + 1, seconds + each.seconds, met + each.met
-        if each.rules:
-            broken.append(each.seed)
-            print(f"seed {each.seed}: violates {', '.join(sorted(each.rules))}", flush=True)
+    broken: list[Judged] = []
+    seconds = dict.fromkeys(modes, 0.0)
+    for done, each in enumerate(_judged(modes, seeds, processes), 1):
+        seconds[each.mode] += each.seconds
+        met += each.met
+        if each.broken:
+            broken.append(each)
+            print(f"{each.mode.value} seed {each.seed}: violates {', '.join(sorted(each.broken))}", flush=True)
         if time.monotonic() - spoke_at >= PROGRESS_SECONDS:
             spoke_at = time.monotonic()
-            rate = done / (spoke_at - began)
-            print(f"{done} of {seeds} seeds, {rate:.0f} a second, {len(broken)} with violations", flush=True)
-    for seed in broken[:EXPLAINED]:
-        _explain(draw(seed))
+            total, rate = seeds * len(modes), done / (spoke_at - began)
+            print(f"{done} of {total}, {rate:.0f} a second, {len(broken)} with violations", flush=True)
+    for each in broken[:3]:
+        _explain(each.mode, DRAW[each.mode](each.seed))
     print("\n".join(f"{count:8}  {kind}" for kind, count in sorted(met.items())))
-    rate = seeds / (time.monotonic() - began)
-    print(f"{seeds} seeds, {seconds:.1f} s of CPU, {rate:.0f} seeds a second, {len(broken)} with violations")
+    for mode in modes:
+        number = sum(each.mode is mode for each in broken)
+        print(f"{mode.value}: {seeds} seeds, {seconds[mode]:.1f} s of CPU, {number} with violations")
+    print(f"{seeds * len(modes) / (time.monotonic() - began):.0f} seeds a second")
     return 1 if broken else 0
 
 
-def _judged(seeds: int, processes: int) -> Iterator[Judged]:
-    if processes < 2:
-        yield from map(judge, range(seeds))
+def _judged(modes: Sequence[Mode], seeds: int, processes: int) -> Iterator[Judged]:
+    which = [(mode, seed) for seed in range(seeds) for mode in modes]
+    if processes == 1:
+        yield from map(judged, which)
         return
     with multiprocessing.Pool(processes) as pool:
-        yield from pool.imap(judge, range(seeds), chunksize=8)
+        yield from pool.imap(judged, which, chunksize=8)
 
 
-def _with_branches(seeds: int | None, seed: int | None) -> int:
+def _with_branches(arguments: Sequence[str]) -> int:
     """Runs the command in another process under coverage, in one process, and reports the branches."""
-    which = ["--seeds", str(seeds), "--processes", "1"] if seed is None else ["--seed", str(seed)]
+    which = [*(each for each in arguments if each != "--branches"), "--processes", "1"]
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "settings"  # in place of pyproject.toml's, which ask for all modules
         settings.write_text(f"[run]\nbranch = true\ndata_file = {folder}/data\ninclude =\n  {BRANCHES}\n")
@@ -180,12 +183,6 @@ def _with_branches(seeds: int | None, seed: int | None) -> int:
         status = subprocess.run(run, check=False).returncode
         subprocess.run([*coverage, "report", f"--rcfile={settings}", "--show-missing"], check=True)
     return status
-
-
-def _shortened(text: str, run: Run) -> str:
-    for uid, name in run.names.items():
-        text = text.replace(uid, name)
-    return text
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
+class Downtime:
     """For some seconds, all honest CSRs get an answer like this too."""
 
     at: float
@@ -115,20 +115,20 @@ class Frozen:
     replica: int
 
 
-Element: TypeAlias = Crowd | Approved | Hostile | Outage | Killed | Frozen
+Element: TypeAlias = Crowd | Approved | Hostile | Downtime | Killed | Frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CrowdPlan:
     """What happens to a number of replicas; `seed` is that of the exporter's jitter, `most` what a queue holds."""
 
     seed: int
-    replicas: int
-    elements: tuple[Element, ...]
+    replicas: int = 1
     most: int = MOST_CSRS
+    elements: tuple[Element, ...] = ()
 
 
-def drawn(seed: int) -> Plan:
+def draw(seed: int) -> CrowdPlan:
     """Draws a plan."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     replicas = chance.choice((1, 2))
@@ -144,7 +144,7 @@ def drawn(seed: int) -> Plan:
         elements.append(Hostile(at=at, pod=100_000 + pod, answer=answer, csrs=chance.choice((1, 6, 30))))
     if chance.random() < 0.4:
         seconds = chance.choice((5.0, 40.0, 600.0))
-        elements.append(Outage(at=chance.uniform(0.0, 600.0), seconds=seconds, answer=chance.choice(OUTAGES)))
+        elements.append(Downtime(at=chance.uniform(0.0, 600.0), seconds=seconds, answer=chance.choice(OUTAGES)))
     kills = [chance.uniform(0.0, 900.0) for _ in range(chance.choice((0, 0, 1, 3)))]
     elements.extend(Killed(at=at, replica=chance.randrange(replicas)) for at in kills)
     if chance.random() < 0.25:
@@ -157,13 +157,13 @@ def drawn(seed: int) -> Plan:
         )
         at, count = chance.uniform(0.0, 900.0), chance.choice((1, 5))
         elements.append(Approved(at=at, number=90_000, count=count, answer=answer, seconds=seconds))
-    if chance.random() < 0.3 and not any(isinstance(each, Outage) for each in elements):
+    if chance.random() < 0.3 and not any(isinstance(each, Downtime) for each in elements):
         at = chance.choice([each.at for each in elements if isinstance(each, Crowd)]) - chance.uniform(0.0, 5.0)
-        elements.append(Outage(at=at, seconds=chance.choice((5.0, 25.0)), answer="425 in 2 s"))
+        elements.append(Downtime(at=at, seconds=chance.choice((5.0, 25.0)), answer="425 in 2 s"))
     most = chance.choice((MOST_CSRS, MOST_CSRS, SMALL_QUEUE))
     if most == SMALL_QUEUE:
         elements = list(_around_a_small_queue(elements, is_flooded=chance.random() < 0.5))
-    return Plan(seed=seed, replicas=replicas, elements=tuple(elements), most=most)
+    return CrowdPlan(seed=seed, replicas=replicas, elements=tuple(elements), most=most)
 
 
 def _around_a_small_queue(elements: list[Element], *, is_flooded: bool) -> Iterator[Element]:
@@ -177,7 +177,7 @@ def _around_a_small_queue(elements: list[Element], *, is_flooded: bool) -> Itera
         yield from (Hostile(at=0.0, pod=100_000 + pod, answer="500 in 30 s", csrs=30) for pod in range(8))
 
 
-def run(plan: Plan) -> Delivery:
+def run(plan: CrowdPlan) -> Delivery:
     """Lets the plan happen, and then an hour pass."""
     chance = random.Random(plan.seed).random  # noqa: S311 - no secret
     replicas = [Replicas(count=plan.replicas, ordinal=ordinal) for ordinal in range(plan.replicas)]
@@ -197,7 +197,7 @@ def run(plan: Plan) -> Delivery:
                 for when, number, pod in _filed(element):
                     delivery.at(when, partial(delivery.create, number, pod=pod, stage=Stage.PENDING))
                     delivery.at(when + seconds, partial(delivery.create, number, pod=pod))
-            case Outage():
+            case Downtime():
                 pass  # `function` looks for it
     if plan.most == SMALL_QUEUE:
         _refill(delivery)
@@ -211,9 +211,9 @@ def _refill(delivery: Delivery) -> None:
             delivery.at(moment * REFILL, partial(delivery.refill, replica))
 
 
-def _function(plan: Plan) -> Callable[[WorkItem, float], tuple[float, Answer]]:
+def _function(plan: CrowdPlan) -> Callable[[WorkItem, float], tuple[float, Answer]]:
     hostile = {_requester(each.pod): ANSWERS[each.answer] for each in plan.elements if isinstance(each, Hostile)}
-    outages = [each for each in plan.elements if isinstance(each, Outage)]
+    outages = [each for each in plan.elements if isinstance(each, Downtime)]
     approved = [each for each in plan.elements if isinstance(each, Approved)]
     pending = {_requester(pod): ANSWERS[each.answer] for each in approved for _, _, pod in _filed(each)}
 
@@ -227,14 +227,24 @@ def _function(plan: Plan) -> Callable[[WorkItem, float], tuple[float, Answer]]:
     return function
 
 
-def shortcomings(plan: Plan, delivery: Delivery) -> list[str]:
+def kind_of(element: Element) -> str:
+    """Returns the kind of an element, for a summary."""
+    kind, answer = type(element).__name__.lower(), getattr(element, "answer", "")
+    return f"delivery: {kind}" + (f", {answer}" if answer else "")
+
+
+def shortcomings(plan: CrowdPlan, delivery: Delivery) -> dict[str, str]:
     """Returns the guarantees that do not hold, each with what was seen; one CSR stands for all."""
-    return [
-        text for rule in (_waited, _sent_twice_at_once, _too_many, _sent_in_a_pause) for text in rule(plan, delivery)
-    ]
+    rules = {
+        "an honest CSR is issued in time": _waited,
+        "one event of a CSR at a time": _sent_twice_at_once,
+        "the rate limit": _too_many,
+        "the Retry-After of 429": _sent_in_a_pause,
+    }
+    return {name: text for name, rule in rules.items() for text in rule(plan, delivery)}
 
 
-def _waited(plan: Plan, delivery: Delivery) -> Iterator[str]:
+def _waited(plan: CrowdPlan, delivery: Delivery) -> Iterator[str]:
     for crowd in (each for each in plan.elements if isinstance(each, Crowd | Approved)):
         asked = crowd.seconds if isinstance(crowd, Approved) else 0.0
         for filed, number, _ in _filed(crowd):
@@ -245,19 +255,19 @@ def _waited(plan: Plan, delivery: Delivery) -> Iterator[str]:
                 return
 
 
-def _longest_wait(plan: Plan, filed: float) -> float:
+def _longest_wait(plan: CrowdPlan, filed: float) -> float:
     """Returns how long an honest CSR may wait: for the hostile, the others, an outage, and a replica that is frozen."""
     count = sum(each.count for each in plan.elements if isinstance(each, Crowd))
     wait = _longest_wait_for_the_hostile(plan) + SLOW_START + ONE_CSR * count
     if plan.most == SMALL_QUEUE:
         wait += REFILL * (1 + count // (plan.most // 4))
     ends, until = filed + wait, float("-inf")
-    troubles = [each for each in plan.elements if isinstance(each, Outage | Frozen | Killed)]
+    troubles = [each for each in plan.elements if isinstance(each, Downtime | Frozen | Killed)]
     while until < ends:  # a later end may be within another trouble
         until = ends
         for each in [each for each in troubles if each.at <= ends and _known_end(each) > filed]:
             troubles.remove(each)
-            if isinstance(each, Outage):
+            if isinstance(each, Downtime):
                 ends = max(ends, _end(each) + wait + (AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE))
             elif isinstance(each, Killed):
                 ends += AFTER_KILL
@@ -266,7 +276,7 @@ def _longest_wait(plan: Plan, filed: float) -> float:
     return ends - filed
 
 
-def _longest_wait_for_the_hostile(plan: Plan) -> float:
+def _longest_wait_for_the_hostile(plan: CrowdPlan) -> float:
     counts = {
         each: each.count if isinstance(each, Approved) else 1
         for each in plan.elements
@@ -275,15 +285,15 @@ def _longest_wait_for_the_hostile(plan: Plan) -> float:
     return HONEST_WAIT if sum(counts.values()) > 1 or any(each.answer == "429" for each in counts) else 0.0
 
 
-def _end(trouble: Outage | Frozen | Killed) -> float:
+def _end(trouble: Downtime | Frozen | Killed) -> float:
     return trouble.at + (AFTER_KILL if isinstance(trouble, Killed) else trouble.seconds)
 
 
-def _known_end(trouble: Outage | Frozen | Killed) -> float:
-    return _end(trouble) + (LEARNS if isinstance(trouble, Outage) else 0.0)
+def _known_end(trouble: Downtime | Frozen | Killed) -> float:
+    return _end(trouble) + (LEARNS if isinstance(trouble, Downtime) else 0.0)
 
 
-def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:
+def _sent_twice_at_once(_: CrowdPlan, delivery: Delivery) -> Iterator[str]:
     """A process sends a CSR again only after the answer; another replica may send it meanwhile."""
     until: dict[tuple[int, int], float] = {}
     for each in delivery.sent:
@@ -293,7 +303,7 @@ def _sent_twice_at_once(_: Plan, delivery: Delivery) -> Iterator[str]:
         until[each.process, each.number] = each.ends_at
 
 
-def _too_many(plan: Plan, delivery: Delivery) -> Iterator[str]:
+def _too_many(plan: CrowdPlan, delivery: Delivery) -> Iterator[str]:
     """A requester causes as many events as its token bucket allows; of an only CSR, the back-off bounds the retries."""
     limit, only = RateLimit(), RateLimit(seconds=2.0)
     for hostile in (each for each in plan.elements if isinstance(each, Hostile)):
@@ -309,7 +319,7 @@ def _too_many(plan: Plan, delivery: Delivery) -> Iterator[str]:
                 return
 
 
-def _sent_in_a_pause(_: Plan, delivery: Delivery) -> Iterator[str]:
+def _sent_in_a_pause(_: CrowdPlan, delivery: Delivery) -> Iterator[str]:
     """After 429, a process sends nothing for as long as the function asks."""
     pauses: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
     for each in delivery.sent:

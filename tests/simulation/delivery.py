@@ -92,6 +92,16 @@ class Delivery:
         """How many events each CSR caused."""
         return Counter(each.number for each in self.sent)
 
+    def timeline(self) -> list[tuple[float, str, str]]:
+        """Returns time, who and what of each event and certificate, for people."""
+        lines = list[tuple[float, str, str]]()
+        for each in self.sent:
+            answer = f"{each.answer.status or each.answer.verdict.value} after {each.ends_at - each.at:.2f} s"
+            what = f"sends csr{each.number}, attempt {each.item.attempt}: the answer is {answer}"
+            lines.append((each.at, f"exporter {each.process}", what))
+        lines.extend((at, "function", f"issues csr{number}") for number, at in self.issued.items())
+        return sorted(lines)
+
     def at(self, time: float, action: Callable[[], None]) -> None:
         """Does something when that time has come."""
         heapq.heappush(self._agenda, (time, next(self._order), action))

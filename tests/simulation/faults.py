@@ -4,7 +4,6 @@ A planted fault is a change of one module's source. Only the code of functions a
 live module, so that importers need no reload and nothing has to be restored but these.
 """
 
-import enum
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,16 +12,9 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Final
 
+from tests.simulation.modes import Mode
+
 _PLAIN: Final = (int, float, str, bytes)
-
-
-class Mode(enum.Enum):
-    """Which simulation finds a fault."""
-
-    WHOLE = "whole"
-    """The real pipeline and exporter core (`world`), judged by `checker`."""
-    DELIVERY = "delivery"
-    """The exporter's core with a table of answers (`delivery`), judged by the exporter's guarantees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ others, so a violation can be shrunk to the few elements that cause it. Its `rep
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from tests.simulation.history import Due
 
@@ -152,11 +152,14 @@ class Plan:
         return any(isinstance(each, Acts) and each.csr == csr and each.does in does for each in self.elements)
 
 
-def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
+AnyPlan = TypeVar("AnyPlan", bound=Any)
+
+
+def shrink(plan: AnyPlan, fails: Callable[[AnyPlan], bool]) -> AnyPlan:
     """Returns a plan with as few elements as possible that still fails (delta debugging).
 
     Args:
-        plan: a plan that fails.
+        plan: a plan of either mode that fails.
         fails: whether a plan fails; False once there is no time left.
     """
     size = len(plan.elements)
@@ -166,8 +169,8 @@ def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
             if len(kept) < len(plan.elements) and fails(smaller := replace(plan, elements=kept)):
                 return shrink(smaller, fails)
         size //= 2
-    for setting in fields(Plan):
-        usual: dict[str, Any] = {} if setting.name in ("seed", "elements") else {setting.name: setting.default}
+    for setting in fields(plan):
+        usual = {} if setting.name in ("seed", "elements") else {setting.name: setting.default}
         simpler = replace(plan, **usual)
         if simpler != plan and fails(simpler):
             return shrink(simpler, fails)

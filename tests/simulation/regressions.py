@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from tests.simulation.crowd import Approved, Crowd, CrowdPlan, Downtime, Frozen, Hostile, Killed  # noqa: F401 - as below
 from tests.simulation.plan import Acts, Fault, Files, Happens, Outage, Plan  # noqa: F401 - parts of plans
 
-PLANS: Final[tuple[Plan, ...]] = (
+PLANS: Final[tuple[Plan | CrowdPlan, ...]] = (
     # The newest is the last.
 )

@@ -5,10 +5,8 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from tests.simulation import crowd
-from tests.simulation.checker import violations
-from tests.simulation.faults import FAULTS, Fault, Mode, planted
-from tests.simulation.world import run
+from tests.simulation.faults import FAULTS, Fault, planted
+from tests.simulation.modes import DRAW, Mode, judge
 
 
 def _state(module: str) -> dict[str, object]:
@@ -46,10 +44,7 @@ def test_a_fault_whose_text_is_gone_is_an_error() -> None:
 
 
 def _is_broken(mode: Mode, seed: int) -> bool:
-    if mode is Mode.WHOLE:
-        return bool(violations(run(seed)))
-    plan = crowd.drawn(seed)
-    return bool(crowd.shortcomings(plan, crowd.run(plan)))
+    return bool(judge(DRAW[mode](seed)).broken)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)

@@ -1,6 +1,7 @@
-"""The whole mode: 300 seeds hold, a seed gives one history, and a violation is shrunk and printed."""
+"""Both modes: 300 seeds hold, a seed gives one history, and a violation is shrunk and printed."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,24 +14,25 @@ from tests.simulation import __main__ as command
 from tests.simulation import plan as plans
 from tests.simulation.drawing import draw
 from tests.simulation.faults import FAULTS, planted
+from tests.simulation.modes import DRAW, Mode, judge
 from tests.simulation.plan import Acts, Files, Plan, shrink
 from tests.simulation.regressions import PLANS
 from tests.simulation.world import simulate
 
-CHUNK = 75
+SEEDS = [*((Mode.WHOLE, first, first + 50) for first in range(0, 200, 50)), (Mode.DELIVERY, 0, 100)]
 NO_OUTCOME = next(each for each in FAULTS if each.line == "an intent that came to nothing had no outcome")
 
 
-@pytest.mark.parametrize("chunk", range(4))
-def test_no_seed_breaks_a_rule(chunk: int) -> None:
-    """`scripts/simulate --seed SEED` explains a failure."""
-    judged = map(command.judge, range(chunk * CHUNK, (chunk + 1) * CHUNK))
-    assert {each.seed: each.rules for each in judged if each.rules} == {}
+@pytest.mark.parametrize(("mode", "first", "last"), SEEDS)
+def test_no_seed_breaks_a_rule(mode: Mode, first: int, last: int) -> None:
+    """`scripts/simulate --mode MODE --seed SEED` explains a failure."""
+    judged = ((seed, judge(DRAW[mode](seed)).broken) for seed in range(first, last))
+    assert [(seed, broken) for seed, broken in judged if broken] == []
 
 
 def test_no_plan_that_once_broke_a_rule_breaks_one_again() -> None:
     """The plans are in `regressions.py`."""
-    assert [plan for plan in PLANS if command.broken_rules(simulate(plan))] == []
+    assert [plan for plan in PLANS if judge(plan).broken] == []
 
 
 @pytest.mark.slow
@@ -84,28 +86,28 @@ def test_a_violation_is_explained_and_kept(
     kept.write_bytes(command.REGRESSIONS.read_bytes())
     monkeypatch.setattr(command, "REGRESSIONS", kept)
     with planted(NO_OUTCOME):
-        seed = next(seed for seed in range(NO_OUTCOME.seeds) if command.judge(seed).rules)
-        assert command.main(["--seed", str(seed), "--keep"]) == 1
+        seed = next(seed for seed in range(NO_OUTCOME.seeds) if judge(draw(seed)).broken)
+        assert command.main(["--mode", "whole", "--seed", str(seed), "--keep"]) == 1
     printed = capsys.readouterr().out
-    assert f"seed {seed}: violated; shrunk from {len(draw(seed).elements)} elements to " in printed
+    assert f"whole seed {seed}: violated; shrunk from {len(draw(seed).elements)} elements to " in printed
     assert "invariant 8: CSR csr" in printed
-    assert "has no outcome, and the process was not killed" in printed
     assert "records intent of csr" in printed
     assert "added to regressions.py" in printed
     names: dict[str, object] = {}
     exec(kept.read_text(encoding="utf-8"), names)  # noqa: S102 - our own text
     plan = names["PLANS"][-1]  # type: ignore[index]  # a tuple of plans
     assert repr(plan) in printed
-    assert command.broken_rules(simulate(plan)) == frozenset()
+    assert judge(plan).broken == {}
     with planted(NO_OUTCOME):
-        assert command.broken_rules(simulate(plan)) == {"8"}
+        assert judge(plan).broken.keys() == {"8"}
 
 
 def test_the_command_summarizes_and_traces(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a violation the exit status is 0."""
     assert command.main(["--seeds", "3", "--processes", "1"]) == 0
-    assert "3 seeds, " in (printed := capsys.readouterr().out)
-    assert ", 0 with violations" in printed
+    printed = capsys.readouterr().out
+    for mode in Mode:
+        assert re.search(f"^{mode.value}: 3 seeds, [0-9.]+ s of CPU, 0 with violations$", printed, re.MULTILINE)
     assert command.main(["--seed", "2", "--trace"]) == 0
     printed = capsys.readouterr().out
     assert "no violation\n" in printed
@@ -134,7 +136,7 @@ def test_the_command_reports_branches(capfd: pytest.CaptureFixture[str]) -> None
     """The report has the pipeline and the exporter's core, and no other module."""
     assert command.main(["--seed", "1", "--branches"]) == 0
     printed = capfd.readouterr().out
-    assert "seed 1: no violation" in printed
+    assert "whole seed 1: no violation\ndelivery seed 1: no violation" in printed
     assert "function/csr_signer/pipeline.py" in printed
     assert "infra/exporter/csr_exporter/watch/store.py" in printed
     assert "function/csr_signer/service.py" not in printed
