@@ -29,7 +29,7 @@ BRANCHES: Final = "\n  ".join(
         "csr_signer/pipeline.py",
         "csr_exporter/watch/store.py",
         "csr_exporter/queue/*",
-        "csr_exporter/delivery/dispatcher.py",
+        "csr_exporter/delivery/scheduler.py",
         "csr_exporter/delivery/limiter.py",
     )
 )

@@ -32,9 +32,10 @@ ANSWERS: Final = {
     "500 in 30 s": _answered(500, 30.0),
     "503 in 30 s": _answered(503, 30.0),
     "hang": HANGS,
+    "own fault": (0.0, Answer(verdict=Verdict.LATER)),
     "slow": (20.0, Answer(verdict=Verdict.SLOW)),
 }
-"""The table of answers: the function's, and those of what stands between it and the exporter."""
+"""The table of answers: the function's, those of what stands between it and the exporter, and the exporter's own."""
 OUTAGES: Final = ("401", "403", "404", "429", "500", "502", "503", "503 in 30 s", "hang")
 
 HONEST_WAIT: Final = 10.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from csr_exporter.csr import Reference, Stage, event_id
-from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue

@@ -12,8 +12,8 @@ from csr_exporter.clock import Backoff
 from csr_exporter.connection import UnreachableError
 from csr_exporter.csr import MalformedError, Stage
 from csr_exporter.delivery import cloud_event
-from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.log import Log
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import WorkItem

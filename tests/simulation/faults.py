@@ -56,7 +56,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='        await trail.record("abandoned", severity, "signing or writing failed after the intent", facts)\n',
         new="",
-        seed=2,
+        seed=6,
     ),
     Fault(
         commit="3cf7e18",
@@ -64,7 +64,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='"abandoned", "INFO", "the CSR is gone',
         new='"ignored", "INFO", "the CSR is gone',
-        seed=12,
+        seed=27,
     ),
     Fault(
         commit="99e7901",
@@ -72,7 +72,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old='facts = {"kms_attempts": attempts.count, **facts, ',
         new="facts = {**facts, ",
-        seed=2,
+        seed=5,
     ),
     Fault(
         commit="99e7901",
@@ -80,7 +80,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="if reason is IgnoreReason.GONE:",
         new="if False:",
-        seed=33,
+        seed=97,
     ),
     Fault(
         commit="4c7dab5",
@@ -88,7 +88,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="except BaseException as error:",
         new="except Exception as error:",
-        seed=53,
+        seed=18,
     ),
     Fault(
         commit="f62cb79",
@@ -96,7 +96,7 @@ FAULTS: Final = (
         module=PIPELINE,
         old="FRESH_SECONDS: Final = 5.0",
         new="FRESH_SECONDS: Final = 3600.0",
-        seed=11,
+        seed=72,
     ),
     Fault(
         commit="428ffe9",
@@ -104,7 +104,7 @@ FAULTS: Final = (
         module="csr_signer.policy.decision",
         old="return _defer(csr, unconfirmed, signer, now)",
         new="return _defer(csr, unconfirmed, signer, csr.created + timedelta(days=bool(attestation.addresses)))",
-        seed=7,
+        seed=31,
     ),
     Fault(
         commit="4ccf933",
@@ -112,7 +112,7 @@ FAULTS: Final = (
         module="csr_signer.policy.attestation",
         old="    if not rows:\n",
         new="    if False:\n",
-        seed=7,
+        seed=25,
     ),
     Fault(
         commit="1e776f7",
@@ -120,7 +120,7 @@ FAULTS: Final = (
         module="csr_signer.policy.attestation",
         old="forms = {POD_NAME: IS_SUBDOMAIN,",
         new='forms = {POD_NAME: re.compile(r"[a-z0-9-]{1,63}(\\.[a-z0-9-]{1,63})*"),',
-        seed=1,
+        seed=10,
     ),
     Fault(
         commit="4ffdfae",
@@ -128,7 +128,7 @@ FAULTS: Final = (
         module="csr_signer.policy.rules",
         old="if csr.size > LARGEST_OBJECT:",
         new="if False:",
-        seed=7,
+        seed=66,
     ),
     Fault(
         commit="c1e5871",
@@ -137,7 +137,7 @@ FAULTS: Final = (
         old="tracked.due > soon:",
         new="tracked.due > soon and tracked.is_acknowledged:",
         mode=Mode.DELIVERY,
-        seed=4,
+        seed=14,
     ),
     Fault(
         commit="c1e5871",
@@ -146,7 +146,7 @@ FAULTS: Final = (
         old="returned = self._was_full and self._is_half_free",
         new="returned = False",
         mode=Mode.DELIVERY,
-        seed=35,
+        seed=55,
     ),
     Fault(
         commit="c1e5871",
@@ -155,6 +155,7 @@ FAULTS: Final = (
         old="is_scarce=not self._is_half_free",
         new="is_scarce=False",
         mode=Mode.DELIVERY,
+        seed=20,
     ),
     Fault(
         commit="c1e5871",
@@ -164,7 +165,7 @@ FAULTS: Final = (
         new="    is_from_elsewhere = answer.verdict in {Verdict.CREDENTIAL, Verdict.ENDPOINT}\n"
         "    return 0.0 if is_from_elsewhere else max(full_jitter, answer.retry_after or 0.0)",
         mode=Mode.DELIVERY,
-        seed=56,
+        seed=49,
     ),
     Fault(
         commit="c1e5871",
@@ -174,7 +175,7 @@ FAULTS: Final = (
         new="STUCK = 60.0",
         mode=Mode.DELIVERY,
         seeds=200,
-        seed=55,
+        seed=6,
     ),
     Fault(
         commit="874bbbb",
@@ -183,6 +184,7 @@ FAULTS: Final = (
         old="record.full_at = max(now, record.full_at) + self._rate_limit.seconds",
         new="record.full_at = now",
         mode=Mode.DELIVERY,
+        seed=2,
     ),
     Fault(
         commit="accaff3",
@@ -191,6 +193,7 @@ FAULTS: Final = (
         old=" and self._requesters[lane.requester].held == 1",
         new="",
         mode=Mode.DELIVERY,
+        seed=2,
     ),
     Fault(
         commit="12ae986",
@@ -199,7 +202,7 @@ FAULTS: Final = (
         old="is_news = self.is_failing and",
         new="is_news = (self.is_failing or answer.verdict in {Verdict.CREDENTIAL, Verdict.ENDPOINT}) and",
         mode=Mode.DELIVERY,
-        seed=28,
+        seed=63,
     ),
     Fault(
         commit="accaff3",
@@ -209,7 +212,7 @@ FAULTS: Final = (
         new="is_news = (self.is_failing or answer.verdict is Verdict.UNAVAILABLE) and",
         mode=Mode.DELIVERY,
         seeds=200,
-        seed=53,
+        seed=192,
     ),
     Fault(
         commit="7902fb6",

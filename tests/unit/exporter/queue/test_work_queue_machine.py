@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from csr_exporter.csr import Stage
-from csr_exporter.delivery.dispatcher import Scheduler
 from csr_exporter.delivery.limiter import Limiter
+from csr_exporter.delivery.scheduler import Scheduler
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
