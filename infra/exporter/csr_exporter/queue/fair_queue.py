@@ -35,30 +35,20 @@ class RateLimit:
         return self.burst + math.ceil(_HORIZON / self.seconds)
 
 
-class Kind(enum.IntEnum):
-    """What an event is."""
-
-    NEW = enum.auto()
-    """The CSR's first one."""
-    AGAIN = enum.auto()
-    """The function dealt with the last one."""
-    FAILED = enum.auto()
-    """The last one failed."""
-
-
 class _Rank(enum.IntEnum):
-    """What goes first: CSRs that always fail, of however many requesters, are soon behind all others."""
+    """What goes first."""
 
     ONLY = 0
     """Its requester has no other CSR, as an honest pod."""
     FURTHER = 1
-    FAILED = 2
+    FAILING = 2
+    """Its requester's last event failed: what always fails, of however many requesters, is soon behind all others."""
 
 
 class Lane(NamedTuple):
-    """The CSRs of one requester and one signerName that are due for one kind of event, oldest first."""
+    """The CSRs of one requester and one signerName that are due, oldest first; those that are tried again apart."""
 
-    kind: Kind
+    is_retry: bool
     signer_name: str
     requester: str
 
@@ -70,10 +60,13 @@ class _Requester:
     Attributes:
         held: its CSRs in the work queue.
         full_at: when its token bucket is full again; earlier than now if it is.
+        failed_at: when its events began to fail as if the function was at fault; None: the function dealt with the last
+            one. New CSRs do not clear it: whoever causes failures could replace its CSR after each.
     """
 
     held: int = 0
     full_at: float = -math.inf
+    failed_at: float | None = None
 
 
 class _Round:
@@ -125,6 +118,15 @@ class FairQueue:
         self._requesters[lane.requester].held -= 1
         self._lanes.get(lane, {}).pop(uid, None)
 
+    def answered(self, requester: str, *, is_failure: bool, now: float) -> None:
+        """Learns whether the function dealt with a requester's event."""
+        if (record := self._requesters.get(requester)) is not None:
+            record.failed_at = (now if record.failed_at is None else record.failed_at) if is_failure else None
+
+    def failed_at(self, requester: str) -> float | None:
+        """Returns when the requester's events began to fail; None: they do not."""
+        return self._requesters[requester].failed_at
+
     def available_at(self, lane: Lane) -> float:
         """Returns when the lane's next event may be sent, at the earliest."""
         if self._is_free(lane):
@@ -144,10 +146,12 @@ class FairQueue:
         """Removes and returns the CSR whose event is sent next, and takes its requester's token."""
         while self._parked and self._parked[0][0] <= now:
             self._place(heapq.heappop(self._parked)[1])
-        for each in self._rounds:
+        for rank, each in enumerate(self._rounds):
             while each:
-                uid = self._serve(each.pop(), now)
-                if uid is not None:
+                lane = each.pop()
+                if self._lanes[lane] and self._rank(lane) > rank:
+                    self._place(lane)  # its requester has failed, or filed more, since it got its place
+                elif (uid := self._serve(lane, now)) is not None:
                     return uid
         return None
 
@@ -176,8 +180,13 @@ class FairQueue:
         if not self._lanes[lane]:
             del self._lanes[lane]
             return
-        rank = _Rank.ONLY if self._requesters[lane.requester].held == 1 else _Rank.FURTHER
-        self._rounds[_Rank.FAILED if lane.kind is Kind.FAILED else rank].add(lane)
+        self._rounds[self._rank(lane)].add(lane)
+
+    def _rank(self, lane: Lane) -> _Rank:
+        record = self._requesters[lane.requester]
+        if record.failed_at is not None:
+            return _Rank.FAILING
+        return _Rank.ONLY if record.held == 1 else _Rank.FURTHER
 
     def _tokens(self, requester: str, now: float) -> int:
         debt = max(0.0, self._requesters[requester].full_at - now)
@@ -188,7 +197,7 @@ class FairQueue:
 
         Calico gives up after 90 seconds.
         """
-        return lane.kind is not Kind.NEW and self._requesters[lane.requester].held == 1
+        return lane.is_retry and self._requesters[lane.requester].held == 1
 
     def _record(self, requester: str, now: float) -> _Requester:
         if requester not in self._requesters:

@@ -52,8 +52,6 @@ class TrackedCsr:
             these three places.
         last: the last event; None: the exporter never sent one.
         answer: the answer to the last event; None while that is in flight.
-        failed_at: when its events began to fail as if the function was at fault; None: the last answer was about the
-            CSR, or there was none.
         absences: resyncs in a row that did not list it.
     """
 
@@ -63,7 +61,6 @@ class TrackedCsr:
     due: float | None = None
     last: WorkItem | None = None
     answer: Answer | None = None
-    failed_at: float | None = None
     absences: int = 0
 
     @property

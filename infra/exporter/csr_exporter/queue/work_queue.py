@@ -11,15 +11,15 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from csr_exporter.csr import Reference, Stage
 from csr_exporter.queue import retry_policy
 from csr_exporter.queue.delay_queue import DelayQueue
-from csr_exporter.queue.fair_queue import FairQueue, Kind, Lane, RateLimit
+from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
 from csr_exporter.queue.item import Change, TrackedCsr, WorkItem
 from csr_exporter.queue.replicas import Replicas
-from csr_exporter.queue.retry_policy import FAILURES, FAULTS, Answer
+from csr_exporter.queue.retry_policy import FAILURES, Answer
 
 # Bounds the memory, with the longest names and the heaviest CSRs too; a later resync finds the rest.
 MOST_CSRS = 10_000
@@ -59,8 +59,8 @@ class WorkQueue:
     def oldest_undelivered(self, now: float) -> str:
         """Returns when the oldest CSR was created that the function should have acknowledged; "" where there is none.
 
-        A requester must not raise the alarm: its own rate limit does not count, nor does a CSR that fails while the
-        function answers others.
+        CSRs that wait for their requester's rate limit do not count, nor those of a requester whose events fail while
+        the function answers others.
         """
         waiting = (each.reference.creation_timestamp for each in self._tracked.values() if self._is_overdue(each, now))
         return min(waiting, default="")
@@ -133,16 +133,15 @@ class WorkQueue:
     def settle(self, item: WorkItem, answer: Answer, *, now: float) -> None:
         """Schedules the CSR's next event after an answer."""
         del self.in_flight[item.reference.uid]
+        is_failure = answer.verdict in FAILURES
+        if is_failure or answer.is_about_the_csr:
+            self._due.answered(item.reference.requester, is_failure=is_failure, now=now)
         if answer.is_about_the_csr:
             self._answered = max(self._answered, item.sent_at)
         tracked = self._tracked.get(item.reference.uid)
         if tracked is None:  # it ended while it was in flight
             return
         tracked.answer = answer
-        if answer.is_about_the_csr:
-            tracked.failed_at = None
-        elif answer.verdict in FAULTS and tracked.failed_at is None:
-            tracked.failed_at = now
         if tracked.is_acknowledged:
             pause = retry_policy.fulfilment(item.resend)
         else:
@@ -153,7 +152,8 @@ class WorkQueue:
 
     def _is_overdue(self, tracked: TrackedCsr, now: float) -> bool:
         has_a_place = tracked.reference.uid in self.in_flight or self._due.available_at(_lane(tracked)) <= now
-        fails_alone = tracked.failed_at is not None and self._answered > tracked.failed_at
+        failed_at = self._due.failed_at(tracked.reference.requester)
+        fails_alone = failed_at is not None and self._answered > failed_at
         return has_a_place and not tracked.is_acknowledged and not fails_alone
 
     def _add(self, reference: Reference, stage: Stage, now: float) -> Change:
@@ -178,7 +178,9 @@ class WorkQueue:
         return Change.ENDED
 
     def _approve(self, tracked: TrackedCsr, reference: Reference, now: float) -> None:
-        tracked.stage, tracked.reference = Stage.APPROVED, reference
+        tracked.stage = Stage.APPROVED
+        # The rest never changes.
+        tracked.reference = replace(tracked.reference, resource_version=reference.resource_version)
         # The next event is another one: it need not wait as long as the answer to the last one demands.
         soon = now + retry_policy.SETTLING + self.replicas.delay(reference.uid)
         if tracked.due is not None and tracked.due > soon:
@@ -209,7 +211,4 @@ class WorkQueue:
 
 
 def _lane(tracked: TrackedCsr) -> Lane:
-    kind = Kind.NEW
-    if tracked.last is not None:
-        kind = Kind.FAILED if tracked.answer is not None and tracked.answer.verdict in FAILURES else Kind.AGAIN
-    return Lane(kind, tracked.reference.signer_name, tracked.reference.requester)
+    return Lane(tracked.last is not None, tracked.reference.signer_name, tracked.reference.requester)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csr_exporter.queue.fair_queue import FairQueue, Kind, Lane, RateLimit
+from csr_exporter.queue.fair_queue import FairQueue, Lane, RateLimit
 
 
-def _lane(requester: str, signer_name: str = "x", kind: Kind = Kind.NEW) -> Lane:
-    return Lane(kind, signer_name, requester)
+def _lane(requester: str, signer_name: str = "x", *, is_retry: bool = False) -> Lane:
+    return Lane(is_retry, signer_name, requester)
 
 
 def _fair_queue(burst: int = 2, seconds: float = 10.0) -> FairQueue:
@@ -38,26 +38,49 @@ def test_requesters_are_served_round_robin() -> None:
     assert _drain(fair_queue) == list("15726834")
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_signer_names_many_requesters_delay_another_signer_name_by_one_place(kind: Kind) -> None:
+@pytest.mark.parametrize("is_retry", [False, True])
+def test_a_signer_names_many_requesters_delay_another_signer_name_by_one_place(*, is_retry: bool) -> None:
     """Thousands of CSRs of one signerName, each of its own requester, are due before two of another signerName."""
     fair_queue = _fair_queue()
     for number in range(3000):
-        _add(fair_queue, _lane(f"pod {number}", kind=kind), str(number))
+        _add(fair_queue, _lane(f"pod {number}", is_retry=is_retry), str(number))
     fair_queue.take(0.0)
     for requester in "ab":
-        _add(fair_queue, _lane(requester, "y", kind), requester)
+        _add(fair_queue, _lane(requester, "y", is_retry=is_retry), requester)
     assert [fair_queue.take(0.0) for _ in range(5)] == ["1", "a", "2", "b", "3"]
 
 
-def test_an_only_csr_goes_first_and_a_failing_one_last() -> None:
-    """Whoever came first, also of other signerNames; an only CSR that the function deferred is no failing one."""
+def test_an_only_csr_goes_first_and_a_failing_requester_last() -> None:
+    """Whoever came first, also of other signerNames, and though the failing one has replaced its CSR."""
     fair_queue = _fair_queue(burst=3)
-    _add(fair_queue, _lane("r", kind=Kind.FAILED), "failing")
+    _add(fair_queue, _lane("r"), "r1")
+    assert fair_queue.take(0.0) == "r1"
+    fair_queue.answered("r", is_failure=True, now=0.0)
+    fair_queue.release(_lane("r"), "r1")
+    _add(fair_queue, _lane("r"), "r2")
     _add(fair_queue, _lane("a"), "a1", "a2")
     _add(fair_queue, _lane("b", "y"), "b1")
-    _add(fair_queue, _lane("c", kind=Kind.AGAIN), "deferred")
-    assert _drain(fair_queue) == ["b1", "deferred", "a1", "a2", "failing"]
+    _add(fair_queue, _lane("c", is_retry=True), "deferred")
+    assert _drain(fair_queue) == ["b1", "deferred", "a1", "a2", "r2"]
+    _add(fair_queue, _lane("a"), "a3")
+    fair_queue.answered("r", is_failure=False, now=0.0)
+    fair_queue.release(_lane("r"), "r2")
+    _add(fair_queue, _lane("r"), "r3")
+    assert _drain(fair_queue) == ["r3", "a3"]
+
+
+def test_a_lane_whose_requester_fails_or_files_more_loses_its_place() -> None:
+    """One CSR of each of many signerNames, filed and deleted in advance, would give it a first place in each."""
+    fair_queue = _fair_queue(burst=9)
+    for signer_name in "xyz":
+        _add(fair_queue, _lane("r", signer_name), signer_name)
+        fair_queue.release(_lane("r", signer_name), signer_name)
+    for signer_name in "xyz":
+        _add(fair_queue, _lane("r", signer_name), signer_name)
+    _add(fair_queue, _lane("fails"), "f")
+    _add(fair_queue, _lane("a"), "a")
+    fair_queue.answered("fails", is_failure=True, now=0.0)
+    assert _drain(fair_queue) == ["a", *"xyz", "f"]
 
 
 def test_a_requester_without_a_token_is_parked() -> None:
@@ -99,7 +122,7 @@ def test_a_lane_may_end_while_it_is_parked(*, again: bool) -> None:
 
 def test_a_retry_of_an_only_csr_costs_no_token() -> None:
     """Nor does it wait for one. Of a requester with two CSRs each retry does."""
-    fair_queue, lane = _fair_queue(), _lane("a", kind=Kind.FAILED)
+    fair_queue, lane = _fair_queue(), _lane("a", is_retry=True)
     for _ in range(5):
         _add(fair_queue, lane, "1")
         assert _drain(fair_queue) == ["1"]

