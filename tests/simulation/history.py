@@ -100,7 +100,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Killed:
-    """A process ended without warning: its requests in flight have no outcome."""
+    """A process ended without warning: its requests in flight have no outcome.
+
+    Attributes:
+        at: seconds of the history's clock.
+        process: which process; one of the function begins with `function`.
+    """
 
     at: float
     process: str
