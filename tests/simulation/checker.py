@@ -21,11 +21,13 @@ from tests.simulation.evidence import (
     CERTIFIED,
     FINAL,
     FUNCTION,
+    KINDS,
     OUTCOMES,
     Accounts,
     Evidence,
     Published,
     holds_key,
+    is_leaf_of,
     uid_of,
 )
 from tests.simulation.history import Change, Due, Filed, History, Recorded
@@ -38,6 +40,8 @@ DEFERRAL_SLACK: Final = 60.0
 KEY_USE_AFTER_POD: Final = 16.0
 """Seconds from the pod's end to the last use of the key: the attestation is 5 s old at most, KMS takes 10 s, and the
 records have rounded times."""
+RECORDED_WITHIN: Final = 30.0
+"""Seconds between a write of the function and the record that ends its request, at most; a write may be late too."""
 MAX_FIELDS: Final = {"csr_name": 131, "requester": 131, "node": 131, "pod": 63 + 1 + 253}
 """Characters of what a requester chooses: 128 and `...`, or the names of a namespace and a pod."""
 MAX_TEXT: Final = 4096
@@ -94,6 +98,13 @@ def nothing_unexpected_is_raised(evidence: Evidence) -> Iterator[Violation]:
             )
 
 
+def the_function_deletes_nothing(evidence: Evidence) -> Iterator[Violation]:
+    """Only requesters and Kubernetes itself delete CSRs."""
+    for change in evidence.history.changes:
+        if change.is_deleted and change.by == "function":
+            yield _of_change(1, change, "was deleted by the function")
+
+
 # Invariant 2: no certificate without Approved, or after Denied or Failed.
 
 
@@ -148,7 +159,18 @@ def names_are_those_asked_for(evidence: Evidence) -> Iterator[Violation]:
     for filed, each in _certified(evidence):
         if filed.names and each.certificate.names != filed.names:
             got, due = (", ".join(sorted(names)) for names in (each.certificate.names, filed.names))
-            yield _of_change(3, each.change, f"its certificate names {got}: it must name {due}")
+            yield _of_change(3, each.change, f"has a certificate that names {got}: it must name {due}")
+
+
+def names_are_dns_names_and_addresses(evidence: Evidence) -> Iterator[Violation]:
+    """A certificate has names of no other kind."""
+    for published in evidence.published.values():
+        for each in published:
+            for name in sorted(each.certificate.names):
+                if name.partition(":")[0] not in KINDS.values():
+                    yield _of_change(
+                        3, each.change, f"has a certificate with the name {name}: it must have none of that kind"
+                    )
 
 
 def a_hostile_csr_gets_no_certificate(evidence: Evidence) -> Iterator[Violation]:
@@ -172,7 +194,7 @@ def the_key_is_the_requests(evidence: Evidence) -> Iterator[Violation]:
     for published in evidence.published.values():
         for each in published:
             if not holds_key(each.change.request, each.certificate.key):
-                yield _of_change(4, each.change, "its certificate is for another key than the request's")
+                yield _of_change(4, each.change, "has a certificate for another key than the request's")
 
 
 # Invariant 5: one TBSCertificate per uid and configuration, one certificate per uid.
@@ -193,8 +215,8 @@ def one_certificate_per_uid(evidence: Evidence) -> Iterator[Violation]:
     """A stored certificate never changes or vanishes."""
     for before, after in _steps(evidence):
         if before.certificate and after.certificate != before.certificate and not after.is_deleted:
-            how = "was replaced" if after.certificate else "vanished"
-            yield _of_change(5, after, f"its certificate {how}: a CSR gets one certificate")
+            how = "got another certificate" if after.certificate else "lost its certificate"
+            yield _of_change(5, after, f"{how}: a CSR gets one, for good")
 
 
 # Invariant 6: nothing reaches another CSR of the same name.
@@ -237,7 +259,7 @@ def every_signature_was_announced(evidence: Evidence) -> Iterator[Violation]:
             if signing.at < announced_at:
                 text = f"KMS signed {tbs[:8]} at {signing.at:.3f} s, and no intent was recorded before"
                 yield Violation(rule=7, uid=uid, text=text)
-            if len(signing.digest) == hashlib.sha256().digest_size and signing.digest.hex() != tbs:
+            if signing.digest.hex() != tbs:
                 text = f"KMS signed {signing.digest.hex()[:8]} at {signing.at:.3f} s: the reason names {tbs[:8]}"
                 yield Violation(rule=7, uid=uid, text=text)
 
@@ -299,13 +321,14 @@ def outcomes_count_their_attempts(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(rule=8, uid=uid_of(record), text=f"{text}: it must count the requests to KMS")
 
 
-def every_certificate_was_announced(evidence: Evidence) -> Iterator[Violation]:
-    """A certificate's TBSCertificate has an intent, recorded before the function stored the certificate."""
+def every_certificate_was_announced_and_signed(evidence: Evidence) -> Iterator[Violation]:
+    """A certificate's TBSCertificate has an intent and a signature from before the function stored the certificate."""
     for uid, published in evidence.published.items():
         for each in published:
             account = evidence.accounts.get((uid, each.certificate.tbs_sha256), Accounts())
-            if not any(intent.at <= each.change.at for intent in account.intents):
-                yield _of_change(8, each.change, "has a certificate without an earlier intent record")
+            for what, all_ in (("intent record", account.intents), ("signature of KMS", account.signings)):
+                if not any(earlier.at <= each.change.at for earlier in all_):
+                    yield _of_change(8, each.change, f"has a certificate without an earlier {what}")
 
 
 def issued_means_published(evidence: Evidence) -> Iterator[Violation]:
@@ -318,6 +341,27 @@ def issued_means_published(evidence: Evidence) -> Iterator[Violation]:
         ):
             text = f"{record.process} recorded issued at {record.at:.3f} s, and the CSR does not have that certificate"
             yield Violation(rule=8, uid=uid_of(record), text=text)
+
+
+def every_write_is_recorded(evidence: Evidence) -> Iterator[Violation]:
+    """The function's certificates and refusals have their records, unless it could not know or tell what it wrote.
+
+    If the answer to the write is lost, the record is a fault; or the next attempt finds nothing to do.
+    """
+    history, told = evidence.history, defaultdict[tuple[str, str], list[float]](list)
+    for record in evidence.events("issued", "refused", "fault", "ignored"):
+        told[uid_of(record), str(record.line["event"])].append(record.at)
+    kills = [kill.at for kill in history.kills if kill.process.startswith("function")]
+    for record in history.unwritten:
+        told[uid_of(record), "unwritten"].append(record.at)
+    for before, after in _steps(evidence):
+        begin, end = after.at - after.lag - RECORDED_WITHIN, after.at + RECORDED_WITHIN
+        excuses = [*kills, *(at for event in ("fault", "ignored", "unwritten") for at in told[after.uid, event])]
+        refused = bool(FINAL.intersection(after.conditions).difference(before.conditions))
+        for event, is_new in (("issued", not before.certificate and bool(after.certificate)), ("refused", refused)):
+            times = (*told[after.uid, event], *excuses)
+            if is_new and after.by in FUNCTION and not any(begin <= each <= end for each in times):
+                yield _of_change(8, after, f"was {event} without a record")
 
 
 # Invariant 9: a transient fault never denies or fails, and every deferral ends.
@@ -386,15 +430,29 @@ def every_csr_ends_in_time(evidence: Evidence) -> Iterator[Violation]:
             yield Violation(rule=13, uid=filed.uid, text=f"{took}: it must end within {filed.within:g} s")
 
 
+# Invariant 14: the chain verifies.
+
+
+def the_ca_issued_every_certificate(evidence: Evidence) -> Iterator[Violation]:
+    """The history's CA signed every certificate, and none of them is a CA's."""
+    authority = evidence.history.authority
+    for published in evidence.published.values():
+        for each in published:
+            if authority and not is_leaf_of(each.change.certificate, authority):
+                yield _of_change(14, each.change, "has a certificate that the CA did not sign, or for another CA")
+
+
 Rule = Callable[[Evidence], Iterator[Violation]]
 RULES: Final[tuple[Rule, ...]] = (
     every_csr_ends,
     nothing_unexpected_is_raised,
+    the_function_deletes_nothing,
     approved_comes_first,
     an_issued_csr_is_not_refused,
     conditions_are_permanent,
     the_key_is_used_after_the_approval,
     names_are_those_asked_for,
+    names_are_dns_names_and_addresses,
     a_hostile_csr_gets_no_certificate,
     every_certificate_can_be_read,
     the_key_is_the_requests,
@@ -408,13 +466,15 @@ RULES: Final[tuple[Rule, ...]] = (
     signatures_are_recorded_attempts,
     every_intent_has_one_outcome,
     outcomes_count_their_attempts,
-    every_certificate_was_announced,
+    every_certificate_was_announced_and_signed,
     issued_means_published,
+    every_write_is_recorded,
     an_honest_csr_is_never_refused,
     every_deferral_ends,
     texts_are_escaped_and_bounded,
     no_record_holds_a_secret,
     every_csr_ends_in_time,
+    the_ca_issued_every_certificate,
 )
 
 

@@ -16,7 +16,7 @@ from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import MOST_CSRS, WorkQueue
-from tests.simulation.delivery import ISSUED, Delivery
+from tests.simulation.delivery import ISSUED, Delivery, Sent
 from tests.unit.exporter.support import filed_by
 
 
@@ -57,6 +57,9 @@ ONE_CSR: Final = 8.4 / 5000
 """Seconds that one of many CSRs takes, where nothing else happens; at first, the exporter is slower."""
 SLOW_START: Final = 1.5
 END: Final = 5400.0
+RECREATES: Final = 300.0
+CSRS_OF_ONE: Final = 100
+"""The most CSRs of one hostile pod: a CSR's number tells the pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +74,16 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hostile:
-    """A pod files six CSRs at once and then one each half a minute; the answer is always the same."""
+    """A pod files six CSRs at once and then one each half a minute; the answer is always the same.
+
+    If it recreates, it replaces each of them as soon as the event is answered, for some minutes.
+    """
 
     at: float
     pod: int
     answer: str
     csrs: int
+    recreates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +171,9 @@ def draw(seed: int) -> CrowdPlan:
     most = chance.choice((MOST_CSRS, MOST_CSRS, SMALL_QUEUE))
     if most == SMALL_QUEUE:
         elements = list(_around_a_small_queue(elements, is_flooded=chance.random() < 0.5))
+    others = random.Random(f"{seed} recreates")  # noqa: S311 - no secret
+    if others.random() < 0.15:
+        elements = [*(each for each in elements if not isinstance(each, Hostile)), *_recreating(others)]
     return CrowdPlan(seed=seed, replicas=replicas, elements=tuple(elements), most=most)
 
 
@@ -176,6 +186,14 @@ def _around_a_small_queue(elements: list[Element], *, is_flooded: bool) -> Itera
             yield each
     if is_flooded:
         yield from (Hostile(at=0.0, pod=100_000 + pod, answer="500 in 30 s", csrs=30) for pod in range(8))
+
+
+def _recreating(chance: random.Random) -> Iterator[Element]:
+    """Yields pods that recreate their only CSR, which is as urgent as an honest one, and honest pods meanwhile."""
+    at, answer = chance.uniform(0.0, 900.0), chance.choice(sorted(ANSWERS))
+    for pod in range(chance.choice((1, 2, 8))):
+        yield Hostile(at=at, pod=100_000 + pod, answer=answer, csrs=1, recreates=True)
+    yield Crowd(at=at, number=50_000, count=chance.choice((60, 600)), seconds=600.0)
 
 
 def run(plan: CrowdPlan) -> Delivery:
@@ -202,8 +220,26 @@ def run(plan: CrowdPlan) -> Delivery:
                 pass  # `function` looks for it
     if plan.most == SMALL_QUEUE:
         _refill(delivery)
+    delivery.answered = _recreation(plan, delivery)
     delivery.run(END)
     return delivery
+
+
+def _recreation(plan: CrowdPlan, delivery: Delivery) -> Callable[[Sent], None]:
+    """Returns what replaces the CSR of an answered event, if its requester does that."""
+    hostile = {each.pod: each for each in plan.elements if isinstance(each, Hostile) and each.recreates}
+    unused = {pod: iter(range(CSRS_OF_ONE * pod + each.csrs, CSRS_OF_ONE * (pod + 1))) for pod, each in hostile.items()}
+    replaced = set[int]()
+
+    def answered(sent: Sent) -> None:
+        pod = sent.number // CSRS_OF_ONE
+        if pod in hostile and delivery.now < hostile[pod].at + RECREATES and sent.number not in replaced:
+            replaced.add(sent.number)
+            delivery.end(sent.number, pod=pod)
+            if (number := next(unused[pod], None)) is not None:
+                delivery.create(number, pod=pod)
+
+    return answered
 
 
 def _refill(delivery: Delivery) -> None:
@@ -310,7 +346,7 @@ def _too_many(plan: CrowdPlan, delivery: Delivery) -> Iterator[str]:
     for hostile in (each for each in plan.elements if isinstance(each, Hostile)):
         events: defaultdict[int, list[float]] = defaultdict(list)
         for each in delivery.sent:
-            if each.number // 100 == hostile.pod:
+            if each.number // CSRS_OF_ONE == hostile.pod:
                 events[each.process].append(each.at)
         for times in events.values():
             rate = limit if hostile.csrs > 1 else only
@@ -338,7 +374,7 @@ def _filed(element: Crowd | Approved | Hostile) -> Iterator[tuple[float, int, in
     match element:
         case Hostile(pod=pod):
             for place in range(element.csrs):
-                yield element.at + 30.0 * max(0, place - 5), 100 * pod + place, pod
+                yield element.at + 30.0 * max(0, place - 5), CSRS_OF_ONE * pod + place, pod
         case Approved(at=at, number=first):
             for number in range(first, first + element.count):
                 yield at, number, number

@@ -55,6 +55,7 @@ class Delivery:
         issued: when each CSR got its certificate.
         paused: seconds by which the replicas prolonged their pauses, by reason.
         frozen: replicas that neither see, send nor hear anything.
+        answered: what happens besides when an event is answered.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Delivery:
         self.issued: dict[int, float] = {}
         self.paused: defaultdict[str, float] = defaultdict(float)
         self.frozen: set[int] = set()
+        self.answered: Callable[[Sent], None] = lambda _sent: None
         self._new = queues or (partial(WorkQueue, chance=lambda: 0.5),)
         self._missed: dict[int, list[Callable[[], None]]] = {}
         self._function = function
@@ -192,6 +194,7 @@ class Delivery:
         if self._issues and sent.answer.verdict is Verdict.ACKNOWLEDGED:
             self.issued.setdefault(sent.number, self.now)
             self.show(sent.item.reference, None)
+        self.answered(sent)
 
     def _settle(self, sent: Sent) -> None:
         paused = self.schedulers[sent.replica].settle(sent.item, sent.answer, now=self.now)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.simulation.history import Change, Filed, History, Recorded, Signing
@@ -19,6 +20,8 @@ CERTIFIED: Final = ("intent", *OUTCOMES)
 """The events with a TBSCertificate."""
 FUNCTION: Final = frozenset({"function", ""})
 """Who wrote a change that counts as the function's."""
+KINDS: Final = {x509.DNSName: "DNS", x509.IPAddress: "IP"}
+"""The kinds of names that a certificate may have."""
 _REASON: Final = re.compile(r"csr-uid=(.+);tbs-sha256=([0-9a-f]{64})")
 
 Signed = tuple[str, str]
@@ -32,7 +35,7 @@ class Certificate:
     Attributes:
         tbs_sha256, sha256: of the TBSCertificate and of the whole, in hexadecimal.
         key: the SubjectPublicKeyInfo.
-        names: DNS names and IP addresses.
+        names: each with its kind: `DNS:web`, `IP:10.0.0.1`, or another class of `x509.GeneralName`.
     """
 
     tbs_sha256: str
@@ -171,8 +174,21 @@ def certificate_of(pem: bytes) -> Certificate | None:
         tbs_sha256=hashlib.sha256(leaf.tbs_certificate_bytes).hexdigest(),
         sha256=hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
         key=key if key in leaf.tbs_certificate_bytes else b"",
-        names=frozenset(str(name.value) for names in found for name in names),
+        names=frozenset(
+            f"{KINDS.get(type(name), type(name).__name__)}:{name.value}" for names in found for name in names
+        ),
     )
+
+
+@lru_cache(maxsize=4096)
+def is_leaf_of(pem: bytes, authority: bytes) -> bool:
+    """Tells whether this CA signed the first certificate of a chain, and that is not a CA's."""
+    leaf, issuer = x509.load_pem_x509_certificates(pem)[0], x509.load_pem_x509_certificate(authority)
+    try:
+        leaf.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return not any(isinstance(each.value, x509.BasicConstraints) and each.value.ca for each in leaf.extensions)
 
 
 @lru_cache(maxsize=4096)

@@ -112,6 +112,7 @@ class Experiment:
             records=list(observed.recorded(log, self._log_ends, self._epoch)),
             kills=sorted(self._kills, key=lambda kill: kill.at),
             ended_at=self._now(),
+            authority=self._deployment.certificate_authority.read_bytes(),
         )
 
     def _requests(self) -> list[Task]:
@@ -148,7 +149,7 @@ class Experiment:
                 first, second = (
                     client.new_csr(environment, self._keys.take(environment.key_algorithm)) for _ in range(2)
                 )
-                names = frozenset(member.component.dns_names)
+                names = frozenset(f"DNS:{name}" for name in member.component.dns_names)
                 self._expect(first, Due.CERTIFICATE, names=names, within=PROMISED_SECONDS)
                 yield fleet.apis[number], first, second
             self._tick("creating pods")

@@ -27,7 +27,7 @@ class Filed:
         uid: the CSR's uid; `name` may be another CSR's too, earlier or later.
         at: seconds of the history's clock.
         due: what it must end with.
-        names: the DNS names and IP addresses that its certificate must have, exactly; empty if none is due.
+        names: the names that its certificate must have, exactly, as `DNS:web` or `IP:10.0.0.1`; empty if none is due.
         within: seconds within which it must end; infinite without a promise.
         pod_gone_at: when the requester's pod is gone: soon after, the key must not be used for it.
     """
@@ -100,7 +100,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Killed:
-    """A process ended without warning: its requests in flight have no outcome."""
+    """A process ended without warning: its requests in flight have no outcome.
+
+    Attributes:
+        at: seconds of the history's clock.
+        process: which process; one of the function begins with `function`.
+    """
 
     at: float
     process: str
@@ -112,6 +117,7 @@ class History:
 
     Attributes:
         unwritten: records that a process tried to write, and could not: nobody has them.
+        authority: PEM of the CA that issues all certificates; empty where it is not known.
     """
 
     filed: list[Filed] = field(default_factory=list)
@@ -121,3 +127,4 @@ class History:
     unwritten: list[Recorded] = field(default_factory=list)
     kills: list[Killed] = field(default_factory=list)
     ended_at: float = 0.0
+    authority: bytes = b""

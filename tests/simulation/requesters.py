@@ -62,7 +62,7 @@ def make(plan: Plan, filed: Files) -> Csr:
         namespace="default" if kind == "other namespace" else NAMESPACE,
         metadata={"annotations": {"text": "x" * TOO_LARGE}} if kind == "large" else None,
     )
-    names = {"typha-client", *(addresses(filed.pod) if plan.addresses else ())}
+    names = {"DNS:typha-client", *(f"IP:{each}" for each in addresses(filed.pod) if plan.addresses)}
     return Csr(filed=filed, document=document, names=frozenset(names))
 
 

@@ -24,8 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from urllib3.exceptions import HTTPError
 
 from sandbox.api import ApiError
@@ -84,18 +82,7 @@ def tell(options: Options, deployment: Deployment) -> Outcome:
         KeyPool() as keys,
     ):
         history = Experiment(options, deployment, world, kms, keys).run()
-    found = [*violations(history), *unverified(history, deployment.certificate_authority)]
-    return Outcome(history=history, violations=found, discrepancies=reconciled(history, deployment))
-
-
-def unverified(history: History, authority: Path) -> Iterator[Violation]:
-    """Yields the certificates that the CA has not signed; the checker does not know the CA."""
-    issuer = x509.load_pem_x509_certificate(authority.read_bytes())
-    for uid, pem in {change.uid: change.certificate for change in history.changes if change.certificate}.items():
-        try:
-            x509.load_pem_x509_certificates(pem)[0].verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError) as error:
-            yield Violation(rule=14, uid=uid, text=f"the CA does not verify its certificate: {error!r}")
+    return Outcome(history=history, violations=violations(history), discrepancies=reconciled(history, deployment))
 
 
 def reconciled(history: History, deployment: Deployment) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The exporter's guarantees, each as a number: docs/architecture.md lists them with these tests."""
 
+import itertools
 import random
 from functools import partial
 
@@ -9,7 +10,7 @@ from csr_exporter.delivery.limiter import FAULT_PAUSE
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
 from csr_exporter.queue.work_queue import WorkQueue
-from tests.simulation.delivery import ISSUED, Delivery
+from tests.simulation.delivery import ISSUED, Delivery, Sent
 from tests.unit.exporter.support import reference
 
 NOT_FOUND = Answer(verdict=Verdict.ENDPOINT, status=404)
@@ -129,6 +130,38 @@ def test_attack_hostile_requesters_delay_an_honest_pod_by_at_most_ten_seconds(
 ) -> None:
     """However many of them always get a bad answer: compared to the same honest pods without them."""
     waits, alone = (_waits(_attacked(hostile, arrivals=arrivals, pods=count), arrivals) for count in (pods, 0))
+    assert max(waits[number] - alone[number] for number in arrivals) <= 10.0
+
+
+def _replaced(arrivals: dict[int, float], *, pods: int) -> dict[int, float]:
+    """Returns the waits beside pods that replace their CSR as soon as it is answered with 403, for ten minutes."""
+    requesters = {reference(pod=pod).requester: pod for pod in range(50_001, 50_001 + pods)}
+    numbers = itertools.count(100_000)
+
+    def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
+        return _answered(403) if item.reference.requester in requesters else (0.08, ISSUED)
+
+    def replace(sent: Sent) -> None:
+        pod = requesters.get(sent.item.reference.requester)
+        if pod is not None and simulation.now < 2 * TEN_MINUTES:
+            simulation.end(sent.number, pod=pod)
+            simulation.create(next(numbers), pod=pod)
+
+    simulation = Delivery(partial(WorkQueue, chance=random.Random(7).random), function=function)  # noqa: S311 - no secret
+    simulation.answered = replace
+    for pod in requesters.values():
+        simulation.at(TEN_MINUTES, partial(simulation.create, next(numbers), pod=pod))
+    for number, when in arrivals.items():
+        simulation.at(when, partial(simulation.create, number))
+    simulation.run(3 * TEN_MINUTES)
+    return _waits(simulation, arrivals)
+
+
+@pytest.mark.parametrize("rate", [1, 5])
+def test_attack_requesters_that_file_anew_after_each_failure_cost_one_pause(rate: int) -> None:
+    """Each event of theirs is the first one of their only CSR."""
+    arrivals = {number: TEN_MINUTES + number / rate for number in range(600 * rate)}
+    waits, alone = (_replaced(arrivals, pods=count) for count in (8, 0))
     assert max(waits[number] - alone[number] for number in arrivals) <= 10.0
 
 

@@ -23,7 +23,6 @@ from tests.simulation.checker import violations
 from tests.simulation.experiment import Options
 from tests.simulation.history import History
 from tests.simulation.story import Outcome
-from tests.unit.function.builders import make_authority
 
 OPTIONS = Options(csrs=60, minutes=0.1, seed=3, kills=2)
 
@@ -103,15 +102,6 @@ def test_the_checker_sees_what_is_missing(
     found = violations(history)
     assert {each.uid for each in found} == {uid}
     assert any(text in each.text for each in found)
-
-
-@pytest.mark.real
-def test_a_certificate_of_another_ca_is_a_violation(outcome: Outcome, deployment: Deployment, uid: str) -> None:
-    """Every certificate is one of the deployment's CA."""
-    last = [each for each in outcome.history.changes if each.uid == uid and each.certificate]
-    history = History(changes=[replace(each, certificate=make_authority().pem) for each in last])
-    (found,) = story.unverified(history, deployment.certificate_authority)
-    assert (found.uid, "the CA does not verify its certificate" in found.text) == (uid, True)
 
 
 @pytest.mark.real

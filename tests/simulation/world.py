@@ -77,7 +77,7 @@ class World:
     """
 
     def __init__(self, plan: Plan, loop: VirtualLoop) -> None:
-        self.plan, self.loop, self.history = plan, loop, History()
+        self.plan, self.loop, self.history = plan, loop, History(authority=builders.authority().pem)
         self.timeline: list[tuple[float, str, str]] = []
         self.troubles = Troubles(plan, loop)
         self.api_server = ApiServer(loop, self.history)
