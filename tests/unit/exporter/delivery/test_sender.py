@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+import re
 import ssl
 import threading
 from collections import Counter
@@ -19,12 +20,13 @@ from csr_exporter.configuration import Function
 from csr_exporter.connection import Timeouts
 from csr_exporter.csr import Stage
 from csr_exporter.delivery import cloud_event
-from csr_exporter.delivery.sender import Sender
+from csr_exporter.delivery.sender import TIMEOUTS, Sender
 from csr_exporter.identity import CachedToken, IdentityError, IdToken
 from csr_exporter.metrics import Metrics
 from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import Answer, Verdict
 from sandbox.pki import Authority
+from tests.paths import INFRA
 from tests.unit.exporter.support import (
     CHUNKED,
     LONG,
@@ -371,3 +373,12 @@ def test_tls_is_verified_and_never_left_out(tmp_path: Path, monkeypatch: pytest.
         assert "certificate verify failed" in got.reason
     else:
         assert got.verdict is Verdict.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("module", "setting"), [("function", r"timeout_seconds += (\d+)"), ("service", r'timeout += "(\d+)s"')]
+)
+def test_the_exporter_outwaits_cloud_run(module: str, setting: str) -> None:
+    """Terraform's time limit ends a request before the exporter gives up, so that its next event is no duplicate."""
+    found = re.findall(setting, (INFRA / "modules" / module / "main.tf").read_text(encoding="utf-8"))
+    assert [int(seconds) < TIMEOUTS.read for seconds in found] == [True]
