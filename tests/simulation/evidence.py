@@ -20,7 +20,7 @@ CERTIFIED: Final = ("intent", *OUTCOMES)
 """The events with a TBSCertificate."""
 FUNCTION: Final = frozenset({"function", ""})
 """Who wrote a change that counts as the function's."""
-KINDS: Final = {x509.DNSName: "DNS", x509.IPAddress: "IP"}
+KINDS: Final[dict[type, str]] = {x509.DNSName: "DNS", x509.IPAddress: "IP"}
 """The kinds of names that a certificate may have."""
 _REASON: Final = re.compile(r"csr-uid=(.+);tbs-sha256=([0-9a-f]{64})")
 
