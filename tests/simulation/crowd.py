@@ -191,7 +191,7 @@ def _around_a_small_queue(elements: list[Element], *, is_flooded: bool) -> Itera
 def _recreating(chance: random.Random) -> Iterator[Element]:
     """Yields pods that recreate their only CSR, which is as urgent as an honest one, and honest pods meanwhile."""
     at, answer = chance.uniform(0.0, 900.0), chance.choice(sorted(ANSWERS))
-    for pod in range(chance.choice((1, 2, 8))):
+    for pod in range(chance.choice((1, 8))):
         yield Hostile(at=at, pod=100_000 + pod, answer=answer, csrs=1, recreates=True)
     yield Crowd(at=at, number=50_000, count=chance.choice((60, 600)), seconds=600.0)
 

@@ -223,6 +223,15 @@ FAULTS: Final = (
         mode=Mode.DELIVERY,
         seed=15,
     ),
+    Fault(
+        commit="8e3326b",
+        line="a requester that always got a failure was as urgent as others if it filed a new CSR each time",
+        module=FAIR_QUEUE,
+        old="if record.failed_at is not None:",
+        new="if lane.is_retry and record.failed_at is not None:",
+        mode=Mode.DELIVERY,
+        seed=72,
+    ),
 )
 """The faults: of the function first, then of the exporter."""
 
