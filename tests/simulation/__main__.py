@@ -3,12 +3,16 @@
 scripts/simulate --seeds 300            seeds 0 to 299, in both modes; the exit status is 1 after a violation
 scripts/simulate --seed 7 --trace       seed 7, with its timeline
 scripts/simulate --seed 7 --keep        a violation, shrunk, becomes a regression test
-scripts/simulate --story                an hour on a real control plane; --story --help says more
+scripts/simulate --story                a soak test on a real control plane; --story --help says more
+
+Mode whole runs the real pipeline and exporter core with about ten CSRs, mode delivery the exporter's queue and limiter
+with up to thousands. 1,000 seeds of both take about two minutes of CPU. docs/testing.md says what is modelled.
 """
 
 import argparse
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,10 +70,10 @@ def shrunk(plan: AnyPlan, *, seconds: float = SHRINKING_SECONDS) -> AnyPlan:
 
 
 def report(plan: AnyPlan) -> list[str]:
-    """Returns the violations of a plan and its timeline, in the order of time."""
+    """Returns the timeline of a plan, its violations, and the plan as Python."""
     judgement = judge(plan)
     timeline = [f"{at:10.3f}  {who:14}  {what}" for at, who, what in judgement.timeline()]
-    return [*(judgement.broken.values() or ["no violation"]), *timeline, repr(plan)]
+    return [*timeline, *judgement.broken.values(), repr(plan)]
 
 
 def keep(plan: AnyPlan, path: Path) -> None:
@@ -94,9 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which.add_argument("--seed", type=int, help="this seed only")
     parser.add_argument("--mode", choices=[each.value for each in Mode], help="this mode only")
     parser.add_argument("--trace", action="store_true", help="print the timeline of --seed, even without a violation")
-    parser.add_argument("--keep", action="store_true", help="add a violation of --seed to the regression tests")
-    parser.add_argument("--processes", type=_positive, default=os.cpu_count(), metavar="N", help="default: all cores")
-    parser.add_argument("--branches", action="store_true", help="measure which branches of the product are reached")
+    parser.add_argument("--keep", action="store_true", help="add a violation of --seed to regressions.py")
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=os.cpu_count(),
+        metavar="N",
+        help="default: one per core",
+    )
+    parser.add_argument("--branches", action="store_true", help="report which branches the seeds reach")
     given = parser.parse_args(arguments)
     if (given.trace or given.keep) and given.seed is None:
         parser.error("--seed: Required value: --trace and --keep need it")
@@ -117,6 +127,7 @@ def _positive(text: str) -> int:
 def _one(mode: Mode, seed: int, *, trace: bool, keeps: bool) -> int:
     plan = DRAW[mode](seed)
     if trace:
+        print(f"{mode.value} seed {seed}: seconds, who, what")
         print("\n".join(report(plan)))
     if not judge(plan).broken:
         print(f"{mode.value} seed {seed}: no violation")
@@ -152,14 +163,15 @@ def _many(modes: Sequence[Mode], seeds: int, processes: int) -> int:
         if time.monotonic() - spoke_at >= PROGRESS_SECONDS:
             spoke_at = time.monotonic()
             total, rate = seeds * len(modes), done / (spoke_at - began)
-            print(f"{done} of {total}, {rate:.0f} a second, {len(broken)} with violations", flush=True)
+            print(f"{done} of {total} runs, {rate:.0f} a second, {len(broken)} with violations", flush=True)
     for each in broken[:3]:
         _explain(each.mode, DRAW[each.mode](each.seed))
+    print("faults injected, and what the plans of the delivery mode consist of:")
     print("\n".join(f"{count:8}  {kind}" for kind, count in sorted(met.items())))
     for mode in modes:
         number = sum(each.mode is mode for each in broken)
         print(f"{mode.value}: {seeds} seeds, {seconds[mode]:.1f} s of CPU, {number} with violations")
-    print(f"{seeds * len(modes) / (time.monotonic() - began):.0f} seeds a second")
+    print(f"{seeds * len(modes) / (time.monotonic() - began):.0f} runs a second")
     return 1 if broken else 0
 
 
@@ -186,4 +198,5 @@ def _with_branches(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads may stop reading
     sys.exit(main())

@@ -119,7 +119,7 @@ def test_interrupt(tmp_path: Path) -> None:
     with running.started(temporary=tmp_path, module="tests.simulation.story") as command:
         running.read_until(command, "API server")
         command.send_signal(signal.SIGINT)
-        assert command.communicate(timeout=running.LONG)[1] == "story: interrupted\n"
+        assert command.communicate(timeout=running.LONG)[1] == "simulate: interrupted\n"
     assert command.returncode == 130
     assert running.left_running(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
@@ -161,4 +161,4 @@ def test_an_option_out_of_range_is_refused(
     """Before anything starts."""
     with pytest.raises(SystemExit, match="2"):
         story.main(arguments)
-    assert capsys.readouterr().err.endswith(f"story: error: argument {message}\n")
+    assert capsys.readouterr().err.endswith(f"scripts/simulate --story: error: argument {message}\n")

@@ -58,9 +58,11 @@ class Metrics:
         self.takeovers: Counter = counter("takeovers", "first events sent in place of another replica")
         self.inflight: Gauge = gauge("inflight", "events in flight")
         self.concurrency_limit: Gauge = gauge("concurrency_limit", "events that may be in flight for less than 3 s")
-        self.paused: Gauge = gauge("paused", "1 while the exporter sends no events")
+        self.function_failing: Gauge = gauge(
+            "function_failing", "1 during a pause, or while CSRs of several requesters fail and none is answered"
+        )
         self.paused_seconds: Counter = counter(
-            "paused_seconds", "seconds in which the exporter sent no events", "reason"
+            "paused_seconds", "seconds of pauses, added when a pause begins", "reason"
         )
         # The API server.
         self.lists: Counter = counter("lists", "complete lists of a reflector")

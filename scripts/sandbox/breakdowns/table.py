@@ -91,7 +91,7 @@ again with `signerctl cluster manifests`, and apply it: `kubectl apply -k FOLDER
     Breakdown(
         name="function-unreachable",
         title="The exporter does not reach the function",
-        symptom="CSRs are Pending without any Event, and the exporter's log says that nothing answers.",
+        symptom="CSRs are Pending without any Event, and the exporter logs `slow` without `code`.",
         cause="""
 `function.url` of the exporter's configuration is wrong, or a firewall, a proxy or the DNS keeps the exporter's pods
 from Cloud Run.""",

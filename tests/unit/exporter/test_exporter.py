@@ -276,7 +276,7 @@ def test_the_metrics_of_a_life(cluster: Cluster) -> None:
         'send_attempts_total{code_class="2xx"}': 1,
         'send_attempts_total{code_class="4xx"}': 1,
         "inflight": 0,
-        "paused": 0,
+        "function_failing": 0,
         "unfulfilled_acks_total": 0,
         "takeovers_total": 0,
         "lists_total": 1,

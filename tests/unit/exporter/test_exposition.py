@@ -25,7 +25,7 @@ def test_the_gauges_follow_the_queue() -> None:
     age = clocks.age_of("2026-11-24T10:00:00Z")
     assert metrics.value("oldest_undelivered_seconds") == pytest.approx(age, abs=60)
     assert metrics.value("concurrency_limit") >= 1
-    assert metrics.value("paused") == metrics.value("inflight") == metrics.value("log_lines_lost") == 0
+    assert metrics.value("function_failing") == metrics.value("inflight") == metrics.value("log_lines_lost") == 0
 
 
 def test_the_status_line() -> None:

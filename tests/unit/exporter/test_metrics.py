@@ -22,7 +22,7 @@ NAMES = {
     "throttled": set(),
     "inflight": set(),
     "concurrency_limit": set(),
-    "paused": set(),
+    "function_failing": set(),
     "paused_seconds": {"reason"},
     "queue_changes": {"change"},
     "names_refused": set(),

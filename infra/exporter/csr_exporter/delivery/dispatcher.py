@@ -87,7 +87,7 @@ class Dispatcher:
                 it.csr_pending.labels(stage=stage.value).set(pending[stage])
             it.inflight.set(len(self.queue.in_flight))
             it.concurrency_limit.set(self.limiter.places)
-            it.paused.set(now < self.limiter.paused_until)
+            it.function_failing.set(self.limiter.is_failing or now < self.limiter.paused_until)
         it.oldest_undelivered.set(age_of(oldest) or 0.0)
 
     def snapshot(self, most: int = MOST_SHOWN) -> list[dict[str, object]]:

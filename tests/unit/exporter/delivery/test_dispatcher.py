@@ -192,7 +192,7 @@ def test_a_pause_is_shown_while_it_lasts() -> None:
         paused = []
         for _ in range(2):
             dispatcher.update_gauges()
-            paused.append(metrics.value("paused"))
+            paused.append(metrics.value("function_failing"))
             assert metrics.value("concurrency_limit") == dispatcher.limiter.places
             clock.time += 30.0
         assert paused == [1, 0]
