@@ -40,7 +40,6 @@ BRANCHES: Final = "\n  ".join(
 """What `--branches` reports."""
 SHRINKING_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 5.0
-EXPLAINED: Final = 3
 """How many of the broken seeds are printed in full."""
 
 

@@ -1,6 +1,6 @@
 """Crowds drawn from a seed: thousands of honest pods, hostile requesters, outages, kills and frozen replicas.
 
-The judge knows what was planned, sent and issued, and the guarantees of docs/architecture.md; nothing of the exporter.
+The judge knows what was planned, sent and issued, and the guarantees of docs/architecture.md.
 """
 
 import random
@@ -52,7 +52,7 @@ REFILL: Final = 15.0
 """How often an exporter whose queue was full looks whether it has capacity again."""
 AFTER_KILL: Final = 5.0
 """The exporter has forgotten who is hostile, and learns it by one pause."""
-TAKEOVER: Final = Replicas().delay_seconds
+TAKEOVER: Final = 15.0
 ONE_CSR: Final = 8.4 / 5000
 """Seconds that one of many CSRs takes, where nothing else happens; at first, the exporter is slower."""
 SLOW_START: Final = 1.5
@@ -286,7 +286,9 @@ def _waited(plan: CrowdPlan, delivery: Delivery) -> Iterator[str]:
         asked = crowd.seconds if isinstance(crowd, Approved) else 0.0
         for filed, number, _ in _filed(crowd):
             when = filed + asked
-            most = _longest_wait(plan, when) + (AFTER_APPROVAL + TAKEOVER if asked else 0.0)
+            most = _longest_wait(plan, when) + (
+                AFTER_APPROVAL + (TAKEOVER if plan.replicas > 1 else 0.0) if asked else 0.0
+            )
             if (waited := delivery.issued.get(number, float("inf")) - when) > most:
                 yield f"CSR {number} of {when:.1f} s waited for {waited:.1f} s: must be at most {most:.1f} s"
                 return

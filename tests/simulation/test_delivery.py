@@ -2,7 +2,6 @@
 
 import dataclasses
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -10,12 +9,11 @@ from itertools import pairwise
 import pytest
 
 from csr_exporter.csr import Stage
-from csr_exporter.delivery.limiter import FAULT_PAUSE, LEAST, MOST_IN_FLIGHT, START, STUCK
+from csr_exporter.delivery.limiter import FAULT_PAUSE, LEAST, START, STUCK
 from csr_exporter.queue.fair_queue import RateLimit
 from csr_exporter.queue.item import Change, WorkItem
 from csr_exporter.queue.replicas import Replicas
 from csr_exporter.queue.retry_policy import (
-    LONGEST_FAULT_RETRY,
     LONGEST_RETRY,
     POISON_RETRY,
     Answer,
@@ -35,15 +33,6 @@ def _queues(count: int, *, seed: int = 7) -> list[Callable[[], WorkQueue]]:
     chance = random.Random(seed).random  # noqa: S311 - no secret
     replicas = [Replicas(count=count, ordinal=ordinal) for ordinal in range(count)]
     return [partial(WorkQueue, replicas=each, chance=chance) for each in replicas]
-
-
-def test_a_burst_of_3000() -> None:
-    """3,000 CSRs within five seconds, a function of 80 ms: each is sent exactly once, and soon after the last came."""
-    simulation = Delivery()
-    for number in range(3000):
-        simulation.at(number / 600, partial(simulation.create, number))
-    simulation.run(15.0)
-    assert (len(simulation.issued), set(simulation.ids.values())) == (3000, {1})
 
 
 def test_an_hour_of_500() -> None:
@@ -85,17 +74,6 @@ def test_half_of_the_answers_are_503() -> None:
     simulation.run(120.0)
     assert len(simulation.issued) == 2000
     assert simulation.limiters[0].places > START
-
-
-def test_a_function_that_hangs() -> None:
-    """Each delivery ends with its time-out and is retried; meanwhile no more than MOST_IN_FLIGHT are in flight."""
-    simulation = Delivery(function=lambda _item, now: (45.0, UNREACHABLE) if now < 600 else (0.08, ISSUED))
-    for number in range(500):
-        simulation.create(number)
-    simulation.run(600.0)
-    assert len(simulation.sent) <= MOST_IN_FLIGHT * 600 / 45
-    simulation.run(660.0)
-    assert len(simulation.issued) == 500
 
 
 def test_a_lost_acknowledgement_is_the_same_event() -> None:
@@ -159,19 +137,6 @@ def test_hanging_csrs_of_few_pods_hold_no_place_for_long(pods: int, longest: flo
     assert max(waits) <= FAULT_PAUSE + 0.1
 
 
-def test_one_csr_that_is_answered_as_if_by_somebody_else() -> None:
-    """A firewall that dislikes a name, say: that is this CSR's matter alone."""
-    odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
-    simulation = Delivery(function=lambda item, _now: (0.08, odd if item.reference == reference(1) else ISSUED))
-    simulation.create(1)
-    arrivals = {number: 0.5 * number for number in range(2, 1000)}
-    for number, when in arrivals.items():
-        simulation.at(when, partial(simulation.create, number))
-    simulation.run(1000.0)
-    assert max(simulation.issued[number] - when for number, when in arrivals.items()) <= 0.1
-    assert 1000 / LONGEST_FAULT_RETRY <= simulation.numbers[1] <= 2.5 * 1000 / LONGEST_FAULT_RETRY
-
-
 HONEST = range(101, 125)
 UNAVAILABLE = Answer(verdict=verdict_of(503), status=503, retry_after=30.0)
 
@@ -226,23 +191,6 @@ def test_pods_that_always_get_503_hold_up_honest_pods_for_seconds(pods: int, fir
     arrivals = {number: first + 0.01 * place for place, number in enumerate(HONEST)}
     simulation = _with_hostile_pods(*range(1, pods + 1), arrivals=arrivals)
     assert _longest_wait(simulation, arrivals) <= FAULT_PAUSE + 0.5
-
-
-def test_retries_of_failing_csrs_cost_tokens() -> None:
-    """What is answered as if by another server, while others are acknowledged, is charged to its requester."""
-    odd = Answer(verdict=Verdict.CREDENTIAL, status=403)
-    mine = reference(pod=1).requester
-    simulation = Delivery(
-        lambda: WorkQueue(rate_limit=RateLimit(burst=2, seconds=300)),
-        function=lambda item, _now: (0.08, odd if item.reference.requester == mine else ISSUED),
-    )
-    for number in (1, 2):
-        simulation.create(number, pod=1)
-    for number in range(100, 700):
-        simulation.at(float(number), partial(simulation.create, number))
-    simulation.run(700.0)
-    assert len(simulation.issued) == 600
-    assert simulation.numbers[1] + simulation.numbers[2] == 2 + 700 // 300
 
 
 @pytest.mark.parametrize("answer", [UNAVAILABLE, UNREACHABLE, FORBIDDEN])
@@ -342,23 +290,6 @@ def test_replicas_that_disagree_on_their_number(beliefs: list[tuple[int, int]]) 
     assert max(simulation.ids.values()) <= len(beliefs)
 
 
-@pytest.mark.parametrize("jump", [3600.0, -3600.0])
-def test_a_jump_of_the_wall_clock(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An hour forth or back changes no event and no pause."""
-
-    def sent() -> list[tuple[float, str]]:
-        simulation = Delivery(function=lambda item, _now: (0.1, FAILED if item.attempt < 5 else ISSUED))
-        for number in range(50):
-            simulation.create(number)
-        simulation.run(1000.0)
-        return [(each.at, each.id) for each in simulation.sent]
-
-    before = sent()
-    wall_clock = time.time
-    monkeypatch.setattr(time, "time", lambda: wall_clock() + jump)
-    assert sent() == before
-
-
 def test_a_hundred_modifications_a_second() -> None:
     """A minute of churn on one CSR, deferred meanwhile: one piece of work, and no event that a quiet one has not."""
     deferred = Answer(verdict=Verdict.LATER, status=425, retry_after=2.0)
@@ -406,15 +337,3 @@ def test_a_pod_that_files_without_end_fills_nothing() -> None:
     assert sum(1 for each in simulation.sent if each.number >= 100_000) <= 6 + 1
     assert sum(1 for number in simulation.issued if number < 100_000) == 5000
     assert [each.number >= 100_000 for each in simulation.sent[:10]].count(True) == 0
-
-
-def test_a_full_burst_is_sent_round_robin() -> None:
-    """Where a requester may have much at once, others still wait for one of its events, not for all of them."""
-    simulation = Delivery(lambda: WorkQueue(rate_limit=RateLimit(burst=1000, seconds=1)))
-    for number in range(1000):
-        simulation.create(number, pod=1)
-    for number in range(1000, 1010):
-        simulation.create(number)
-    simulation.run(60.0)
-    assert {each.number for each in simulation.sent[:11]} == {0, *range(1000, 1010)}
-    assert len(simulation.issued) == 1010

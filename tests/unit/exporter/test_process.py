@@ -86,9 +86,13 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path) -> None:
         (line,) = (line for line in page.splitlines() if line.startswith("csr_exporter_inflight "))
         return int(float(line.split()[1]))
 
+    def pending() -> float:
+        page = urllib3.request("GET", f"{root}/metrics").data.decode()
+        return sum(float(line.split()[1]) for line in page.splitlines() if line.startswith("csr_exporter_csr_pending"))
+
     with Sink(slow) as sink, _watching(tmp_path, _many(2000), sink) as exporter:
         root = f"http://{exporter.ready['health']}"
-        wait_until(lambda: len(sink.events) >= warm + 32 and in_flight() >= 32)
+        wait_until(lambda: len(sink.events) >= warm + 32 and in_flight() >= 32 and pending() == 2000)
         os.kill(exporter.pid, signal.SIGTERM)
         wait_until(lambda: "stopping" in urllib3.request("GET", f"{root}/readyz").json()["reasons"])
         go_on.set()

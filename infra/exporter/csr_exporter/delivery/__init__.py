@@ -1,4 +1,5 @@
 """The way of an event to the function: the dispatcher, the limiter, the sender and the CloudEvent itself.
 
-Belongs here: when an event may be sent, by which thread, and in which bytes. Does not: which CSR is next.
+Belongs here: when an event may be sent, by which thread, in which bytes, and what the answers say of the function. Does
+not: the order of the CSRs.
 """

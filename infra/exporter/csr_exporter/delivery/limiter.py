@@ -1,9 +1,9 @@
 """How many events may be in flight, and until when none may be sent. Pure: time is an argument.
 
 One limit and one pause. The limit follows the function: one more event after a round of acknowledgements, half as many
-after a fault. The pause follows the answers: after 429 for as long as the function asks; for a few seconds if CSRs of
-several requesters fail and none is answered. A pause is short because requesters may cause it: what honest requesters
-file meanwhile is sent as soon as it ends.
+after 429, or if CSRs of several requesters fail. The pause follows the answers: after 429 for as long as the function
+asks; for a few seconds if CSRs of several requesters fail and none is answered. A pause is short because requesters may
+cause it: what honest requesters file meanwhile is sent as soon as it ends.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from csr_exporter.queue.item import WorkItem
 from csr_exporter.queue.retry_policy import FAULTS, Answer, Verdict
 
 START = 8
-# Fewer would leave the retries of a few requesters, whose CSRs always fail, too many of the places.
+# With fewer, the CSRs of a few requesters that always fail could take them all.
 LEAST = 8
 MOST = 64
 # The event of a CSR that hangs gives its place to another one after this many seconds. Most CSRs take a tenth of it.
@@ -22,7 +22,7 @@ MOST_IN_FLIGHT = 2 * MOST
 # If the function names no time. Cloud Run's own 429 has no Retry-After.
 DEFAULT_PAUSE = 1.0
 FAULT_PAUSE = 5.0
-# Nine ninths are a place.
+# Nine times a ninth must count as one.
 _ROUNDING = 1e-6
 # Requesters whose CSRs fail in a row before the exporter pauses. One requester alone proves nothing.
 SEVERAL = 2

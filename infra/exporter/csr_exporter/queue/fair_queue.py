@@ -46,7 +46,7 @@ class _Rank(enum.IntEnum):
 
 
 class Lane(NamedTuple):
-    """The CSRs of one requester and one signerName that are due, oldest first; those that are tried again apart."""
+    """The CSRs of one requester and one signerName that are due, oldest first; retries have a lane of their own."""
 
     is_retry: bool
     signer_name: str
@@ -61,7 +61,8 @@ class _Requester:
         held: its CSRs in the work queue.
         full_at: when its token bucket is full again; earlier than now if it is.
         failed_at: when its events began to fail as if the function was at fault; None: the function dealt with the last
-            one. New CSRs do not clear it: whoever causes failures could replace its CSR after each.
+            one, or there was none. A new CSR does not clear it, since a requester could replace its CSR after each
+            failure; only time does, when it holds no CSR and all its tokens are back.
     """
 
     held: int = 0
@@ -114,9 +115,15 @@ class FairQueue:
         return True
 
     def release(self, lane: Lane, uid: str) -> None:
-        """Discounts a CSR, and removes it from its lane. The lane keeps its place until its next turn."""
-        self._requesters[lane.requester].held -= 1
+        """Removes a CSR. Its lane keeps its place until its next turn; the retries of an only CSR cost no token now."""
+        record = self._requesters[lane.requester]
+        record.held -= 1
         self._lanes.get(lane, {}).pop(uid, None)
+        if record.held == 1 and (freed := [each for each in self._parked if self._is_freed(each[1], lane.requester)]):
+            self._parked = [each for each in self._parked if each not in freed]
+            heapq.heapify(self._parked)
+            for _, each in freed:
+                self._place(each)
 
     def answered(self, requester: str, *, is_failure: bool, now: float) -> None:
         """Learns whether the function dealt with a requester's event."""
@@ -146,13 +153,12 @@ class FairQueue:
         """Removes and returns the CSR whose event is sent next, and takes its requester's token."""
         while self._parked and self._parked[0][0] <= now:
             self._place(heapq.heappop(self._parked)[1])
-        for rank, each in enumerate(self._rounds):
-            while each:
-                lane = each.pop()
-                if self._lanes[lane] and self._rank(lane) > rank:
-                    self._place(lane)  # its requester has failed, or filed more, since it got its place
-                elif (uid := self._serve(lane, now)) is not None:
-                    return uid
+        while (rank := next((rank for rank in _Rank if self._rounds[rank]), None)) is not None:
+            lane = self._rounds[rank].pop()
+            if self._lanes[lane] and self._rank(lane) is not rank:
+                self._place(lane)  # its requester's rank has changed since
+            elif (uid := self._serve(lane, now)) is not None:
+                return uid
         return None
 
     def next_due(self) -> float | None:
@@ -191,6 +197,9 @@ class FairQueue:
     def _tokens(self, requester: str, now: float) -> int:
         debt = max(0.0, self._requesters[requester].full_at - now)
         return self._rate_limit.burst - math.ceil(debt / self._rate_limit.seconds)
+
+    def _is_freed(self, lane: Lane, requester: str) -> bool:
+        return lane.requester == requester and self._is_free(lane)
 
     def _is_free(self, lane: Lane) -> bool:
         """Whether an event costs no token: of a requester's only CSR, the back-off alone bounds the retries.

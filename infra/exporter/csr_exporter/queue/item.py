@@ -45,7 +45,7 @@ class TrackedCsr:
     """A CSR in the queue. The queue holds thousands of these, so they are small.
 
     Attributes:
-        reference: as the API server last showed it at another stage.
+        reference: as the API server first showed it at its stage.
         stage: the stage of its next event.
         added_at: when the queue first saw it.
         due: when its next event is due; None while it waits in the fair queue, or is in flight: it has exactly one of

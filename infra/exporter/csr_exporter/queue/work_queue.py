@@ -30,7 +30,7 @@ class WorkQueue:
     """The CSRs by uid.
 
     Attributes:
-        in_flight: the events in flight by uid, oldest first. A CSR that ends meanwhile leaves its event here.
+        in_flight: the events in flight by uid. A CSR that ends meanwhile leaves its event here.
     """
 
     rate_limit: RateLimit = field(default_factory=RateLimit)

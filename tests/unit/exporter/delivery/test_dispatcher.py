@@ -200,6 +200,17 @@ def test_a_pause_is_shown_while_it_lasts() -> None:
         assert len(dispatcher.snapshot(1)) == 1
 
 
+def test_what_a_resync_adds_is_sent_at_once() -> None:
+    """The dispatcher sleeps, because the watch has shown nothing."""
+    sender = Sender(lambda _item: ACKNOWLEDGED)
+    with _running(sender) as (store, _, _, _):
+        store.watched(_seen(1))
+        wait_until(lambda: len(sender.sent) == 1)
+        store.resync_begins()
+        store.resynced(_seen(2))
+        wait_until(lambda: len(sender.sent) == 2)
+
+
 class _Hurried(MonotonicClock):
     """A clock on which a minute passes whenever somebody looks at it."""
 

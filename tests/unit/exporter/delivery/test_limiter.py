@@ -149,6 +149,7 @@ def test_late_answers_to_events_before_the_pause_do_not_prolong_it() -> None:
         limiter.answered(_item(requester, sent_at=0.0), FORBIDDEN, now=1.0)
     for now in (1.0, 3.0, 60.0):
         assert not limiter.answered(_item("c", sent_at=1.0), FORBIDDEN, now=now)
+    assert len(limiter.failing) == 2
     assert (limiter.limit, limiter.paused_until) == (MOST // 2, 1.0 + FAULT_PAUSE)
     # Until the function answers about a CSR, any requester's failure is one more of the function.
     assert limiter.answered(_item("a", sent_at=1.0 + FAULT_PAUSE), FORBIDDEN, now=7.0) == FAULT_PAUSE

@@ -69,6 +69,29 @@ def test_an_only_csr_goes_first_and_a_failing_requester_last() -> None:
     assert _drain(fair_queue) == ["r3", "a3"]
 
 
+def test_a_requester_that_recovers_goes_first_again() -> None:
+    """Its lane got its place while it failed and held two CSRs; the other one was acknowledged and has ended."""
+    fair_queue = _fair_queue(burst=3)
+    _add(fair_queue, _lane("r"), "r1", "r2")
+    assert fair_queue.take(0.0) == "r1"
+    fair_queue.answered("r", is_failure=True, now=0.0)
+    _add(fair_queue, _lane("a"), "a1", "a2")
+    assert fair_queue.take(0.0) == "a1"
+    fair_queue.answered("r", is_failure=False, now=0.0)
+    fair_queue.release(_lane("r"), "r1")
+    _add(fair_queue, _lane("b"), "b1")
+    assert _drain(fair_queue) == ["b1", "a2", "r2"]
+
+
+def test_a_retry_becomes_free_while_it_is_parked() -> None:
+    """The requester's other CSR ends: what is left is its only one, and waits for no token."""
+    fair_queue, lane = _fair_queue(burst=1, seconds=30), _lane("a", is_retry=True)
+    _add(fair_queue, lane, "1", "2")
+    assert (_drain(fair_queue), fair_queue.next_due()) == (["1"], 30.0)
+    fair_queue.release(lane, "1")
+    assert (_drain(fair_queue), fair_queue.next_due()) == (["2"], None)
+
+
 def test_a_lane_whose_requester_fails_or_files_more_loses_its_place() -> None:
     """One CSR of each of many signerNames, filed and deleted in advance, would give it a first place in each."""
     fair_queue = _fair_queue(burst=9)
