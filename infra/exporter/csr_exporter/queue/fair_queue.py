@@ -99,9 +99,8 @@ class FairQueue:
 
     def __init__(self, rate_limit: RateLimit) -> None:
         self._rate_limit = rate_limit
-        self._requesters: OrderedDict[str, _Requester] = (
-            OrderedDict()
-        )  # all that hold a CSR or lack a token, and some others
+        # All that hold a CSR or lack a token, and some others.
+        self._requesters: OrderedDict[str, _Requester] = OrderedDict()
         self._lanes: dict[Lane, dict[str, None]] = {}  # uids; each lane is in one round, or parked
         self._rounds = tuple(_Round() for _ in _Rank)
         self._parked: list[tuple[float, Lane]] = []  # a heap: lanes whose requester has no token until then
