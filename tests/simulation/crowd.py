@@ -47,6 +47,8 @@ AFTER_DEFERRAL: Final = 5.0
 """The function knows best when a deferred CSR is worth another event."""
 AFTER_APPROVAL: Final = 5.0
 """The function itself normally approves: its certificate is on the way."""
+OWN_FAILURE: Final = 8.0
+"""A CSR whose own event failed waits among those of the hostile: up to 18 s in all."""
 SMALL_QUEUE: Final = 128
 REFILL: Final = 15.0
 """How often an exporter whose queue was full looks whether it has capacity again."""
@@ -287,7 +289,7 @@ def _waited(plan: CrowdPlan, delivery: Delivery) -> Iterator[str]:
         for filed, number, _ in _filed(crowd):
             when = filed + asked
             most = _longest_wait(plan, when) + (
-                AFTER_APPROVAL + (TAKEOVER if plan.replicas > 1 else 0.0) if asked else 0.0
+                AFTER_APPROVAL + OWN_FAILURE + (TAKEOVER if plan.replicas > 1 else 0.0) if asked else 0.0
             )
             if (waited := delivery.issued.get(number, float("inf")) - when) > most:
                 yield f"CSR {number} of {when:.1f} s waited for {waited:.1f} s: must be at most {most:.1f} s"

@@ -6,9 +6,10 @@ import itertools
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from sandbox.api import NODES
+from sandbox.api import NODES, ApiError
 from sandbox.calico import installation
 from sandbox.calico.components import CALICO_SYSTEM
 from sandbox.calico.operator import APPS, Operator
@@ -73,8 +74,13 @@ class Running:
         self.api.patch(path, {"spec": {"template": {"metadata": {"annotations": annotations}}}})
 
     def is_rolled_out(self, path: str = DAEMON_SET) -> bool:
-        """Tells whether a DaemonSet or Deployment has only new pods, and all of them are available."""
-        workload = self.api.get(path)
+        """Tells whether a DaemonSet or Deployment exists, has only new pods, and all of them are available."""
+        try:
+            workload = self.api.get(path)
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:  # an upgrade deletes some
+                return False
+            raise
         status, wanted = workload.get("status", {}), workload["spec"].get("replicas")
         if status.get("observedGeneration") != workload["metadata"]["generation"]:
             return False
