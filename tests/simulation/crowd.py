@@ -47,6 +47,8 @@ AFTER_DEFERRAL: Final = 5.0
 """The function knows best when a deferred CSR is worth another event."""
 AFTER_APPROVAL: Final = 5.0
 """The function itself normally approves: its certificate is on the way."""
+BESIDE_HOSTILE: Final = 30.0
+"""After an outage all have failed, and wait as those of the hostile do."""
 OWN_FAILURE: Final = 8.0
 """A CSR whose own event failed waits among those of the hostile: up to 18 s in all."""
 SMALL_QUEUE: Final = 128
@@ -309,12 +311,17 @@ def _longest_wait(plan: CrowdPlan, filed: float) -> float:
         for each in [each for each in troubles if each.at <= ends and _known_end(each) > filed]:
             troubles.remove(each)
             if isinstance(each, Downtime):
-                ends = max(ends, _end(each) + wait + (AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE))
+                after = AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE
+                ends = max(ends, _end(each) + wait + after + (BESIDE_HOSTILE if _is_attacked(plan) else 0.0))
             elif isinstance(each, Killed):
                 ends += AFTER_KILL
             else:
                 ends += _end(each) - max(filed, each.at) if plan.replicas == 1 else TAKEOVER
     return ends - filed
+
+
+def _is_attacked(plan: CrowdPlan) -> bool:
+    return any(isinstance(each, Hostile) for each in plan.elements)
 
 
 def _longest_wait_for_the_hostile(plan: CrowdPlan) -> float:
