@@ -41,7 +41,7 @@ OUTAGES: Final = ("401", "403", "404", "429", "500", "502", "503", "503 in 30 s"
 HONEST_WAIT: Final = 10.0
 """Seconds for which hostile requesters delay an honest pod, at most; one alone delays nobody."""
 AFTER_OUTAGE: Final = 60.0
-LEARNS: Final = 50.0
+LEARNS: Final = 55.0
 """An event that hung in an outage ends so long after it at most, with a pause."""
 AFTER_DEFERRAL: Final = 5.0
 """The function knows best when a deferred CSR is worth another event."""
@@ -55,7 +55,7 @@ SMALL_QUEUE: Final = 128
 REFILL: Final = 15.0
 """How often an exporter whose queue was full looks whether it has capacity again."""
 AFTER_KILL: Final = 5.0
-"""The exporter has forgotten who is hostile, and learns it by one pause."""
+"""The exporter has forgotten who is hostile, and learns it by one pause. It also waits for the other replica again."""
 TAKEOVER: Final = 15.0
 ONE_CSR: Final = 8.4 / 5000
 """Seconds that one of many CSRs takes, where nothing else happens; at first, the exporter is slower."""
@@ -314,9 +314,9 @@ def _longest_wait(plan: CrowdPlan, filed: float) -> float:
                 after = AFTER_DEFERRAL if "425" in each.answer else AFTER_OUTAGE
                 ends = max(ends, _end(each) + wait + after + (BESIDE_HOSTILE if _is_attacked(plan) else 0.0))
             elif isinstance(each, Killed):
-                ends += AFTER_KILL
+                ends += AFTER_KILL + (TAKEOVER if plan.replicas > 1 else 0.0)
             else:
-                ends += _end(each) - max(filed, each.at) if plan.replicas == 1 else TAKEOVER
+                ends += wait + (_end(each) - max(filed, each.at) if plan.replicas == 1 else TAKEOVER)
     return ends - filed
 
 
