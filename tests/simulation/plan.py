@@ -23,7 +23,7 @@ SMALL_MOST, TINY_MOST = 12, 4
 REPLICAS: Final = 2
 AT_ONCE, AFTER_FAULTS, SHOWS_ADDRESSES = 5.0, 120.0, 10.0
 """Seconds that a CSR takes without faults, and after them; and until a node shows its addresses."""
-TAKEN_OVER, CAPACITY, RESYNCED = 45.0, 60.0, 780.0
+TAKEN_OVER, CAPACITY, RESYNCED = 45.0, 75.0, 780.0
 """Seconds until another replica sends an event, until a queue that was full lists, and until a resync."""
 
 
