@@ -40,7 +40,6 @@ BRANCHES: Final = "\n  ".join(
 """What `--branches` reports."""
 SHRINKING_SECONDS: Final = 20.0
 PROGRESS_SECONDS: Final = 5.0
-"""How many of the broken seeds are printed in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trace", action="store_true", help="print the timeline of --seed, even without a violation")
     parser.add_argument("--keep", action="store_true", help="add a violation of --seed to regressions.py")
     parser.add_argument(
-        "--processes",
-        type=_positive,
-        default=os.cpu_count(),
-        metavar="N",
-        help="default: one per core",
+        "--processes", type=_positive, default=os.cpu_count(), metavar="N", help="default: one per core"
     )
     parser.add_argument("--branches", action="store_true", help="report which branches the seeds reach")
     given = parser.parse_args(arguments)

@@ -20,17 +20,18 @@ from tests.simulation.delivery import ISSUED, Delivery, Sent
 from tests.unit.exporter.support import filed_by
 
 
-def _answered(status: int, retry_after: float | None = None) -> tuple[float, Answer]:
+def answer_with(status: int, retry_after: float | None = None) -> tuple[float, Answer]:
+    """Returns a status as the function answers it, after 0.08 s."""
     return 0.08, Answer(verdict=verdict_of(status), status=status, retry_after=retry_after)
 
 
 HANGS: Final = (45.0, Answer(verdict=Verdict.SLOW))
 ANSWERS: Final = {
-    **{str(status): _answered(status) for status in (400, 401, 403, 404, 410, 425, 500, 502, 503)},
-    "425 in 2 s": _answered(425, 2.0),
-    "429": _answered(429, 5.0),
-    "500 in 30 s": _answered(500, 30.0),
-    "503 in 30 s": _answered(503, 30.0),
+    **{str(status): answer_with(status) for status in (400, 401, 403, 404, 410, 425, 500, 502, 503)},
+    "425 in 2 s": answer_with(425, 2.0),
+    "429": answer_with(429, 5.0),
+    "500 in 30 s": answer_with(500, 30.0),
+    "503 in 30 s": answer_with(503, 30.0),
     "hang": HANGS,
     "own fault": (0.0, Answer(verdict=Verdict.LATER)),
     "slow": (20.0, Answer(verdict=Verdict.SLOW)),

@@ -162,7 +162,8 @@ class Function:
         if what == "gone" and deletes is not None:
             deletes()
         if trouble is None:
-            trouble = OUTLASTS if wrong == "stopped late" else TROUBLES[site].get(what, NONE)
+            usual = NONE if what in {"", "gone"} else TROUBLES[site][what]
+            trouble = OUTLASTS if wrong == "stopped late" else usual
         result = await self._answer(act, trouble)
         if wrong == "killed after":
             self.kill()

@@ -8,8 +8,9 @@ import pytest
 
 from csr_exporter.delivery.limiter import FAULT_PAUSE
 from csr_exporter.queue.item import WorkItem
-from csr_exporter.queue.retry_policy import Answer, Verdict, verdict_of
+from csr_exporter.queue.retry_policy import Answer, Verdict
 from csr_exporter.queue.work_queue import WorkQueue
+from tests.simulation.crowd import answer_with
 from tests.simulation.delivery import ISSUED, Delivery, Sent
 from tests.unit.exporter.support import reference
 
@@ -51,7 +52,7 @@ def _attacked(
 
 
 def _waits(simulation: Delivery, arrivals: dict[int, float]) -> dict[int, float]:
-    return {number: simulation.issued.get(number, float("inf")) - when for number, when in arrivals.items()}
+    return {number: simulation.issued[number] - when for number, when in arrivals.items()}
 
 
 @pytest.mark.parametrize("offset", [0.0, 9.0, 18.0, 27.0])
@@ -108,20 +109,16 @@ QUIET = {10 + place: 600.0 + 131.7 * place for place in range(40)}
 BUSY = {100_000 + place: 600.0 + 1.7 * place for place in range(600)}
 
 
-def _answered(status: int, retry_after: float | None = None) -> tuple[float, Answer]:
-    return 0.08, Answer(verdict=verdict_of(status), status=status, retry_after=retry_after)
-
-
 @pytest.mark.parametrize("arrivals", [pytest.param(QUIET, id="quiet"), pytest.param(BUSY, id="busy")])
 @pytest.mark.parametrize("pods", [pytest.param(count, id=f"{count} hostile") for count in (1, 2, 8)])
 @pytest.mark.parametrize(
     "hostile",
     [
         # With the Retry-After of the function's own answers.
-        *(pytest.param(_answered(status), id=str(status)) for status in (401, 403, 404)),
-        pytest.param(_answered(429, 5.0), id="429"),
-        pytest.param(_answered(500, 30.0), id="500"),
-        pytest.param(_answered(503, 30.0), id="503"),
+        *(pytest.param(answer_with(status), id=str(status)) for status in (401, 403, 404)),
+        pytest.param(answer_with(429, 5.0), id="429"),
+        pytest.param(answer_with(500, 30.0), id="500"),
+        pytest.param(answer_with(503, 30.0), id="503"),
         pytest.param((45.0, HUNG), id="hang"),
     ],
 )
@@ -139,7 +136,7 @@ def _replaced(arrivals: dict[int, float], *, pods: int) -> dict[int, float]:
     numbers = itertools.count(100_000)
 
     def function(item: WorkItem, _now: float) -> tuple[float, Answer]:
-        return _answered(403) if item.reference.requester in requesters else (0.08, ISSUED)
+        return answer_with(403) if item.reference.requester in requesters else (0.08, ISSUED)
 
     def replace(sent: Sent) -> None:
         pod = requesters.get(sent.item.reference.requester)
@@ -197,7 +194,7 @@ def _drained(count: int, *, outage: tuple[float, Answer] = (0.08, ISSUED)) -> fl
 
 
 @pytest.mark.parametrize(("count", "most"), [(300, 60.0), (5000, 60.0 + 8.4)])
-@pytest.mark.parametrize("outage", [_answered(403), _answered(503), (45.0, HUNG)])
+@pytest.mark.parametrize("outage", [answer_with(403), answer_with(503), (45.0, HUNG)])
 def test_after_an_outage_everything_is_issued_within_a_minute(
     outage: tuple[float, Answer], count: int, most: float
 ) -> None:

@@ -209,6 +209,7 @@ def test_what_a_resync_adds_is_sent_at_once() -> None:
         store.resync_begins()
         store.resynced(_seen(2))
         wait_until(lambda: len(sender.sent) == 2)
+    assert sender.sent == [1, 2]
 
 
 class _Hurried(MonotonicClock):
